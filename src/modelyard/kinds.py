@@ -9,6 +9,17 @@ from collections.abc import Mapping
 
 import msgspec
 
+from modelyard.stage_settings import (
+    CheckSettings,
+    DatasetSettings,
+    EvaluateSettings,
+    ImageSettings,
+    OptimizeSettings,
+    RenderSettings,
+    SelectSettings,
+    TrainSettings,
+)
+
 
 class ShapingHook(msgspec.Struct, frozen=True):
     """A hook that stages of some kinds call, and that may change what they write.
@@ -37,6 +48,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         title: what its stages do together, for a dodo.py that does not say it.
         doc: what one stage does, for `doit list`: a format of its settings, `name`, and its component's `summary`.
         runner: the module whose `run` runs a stage.
+        settings: the struct that its stages' settings are; None: a mapping, of what JSON can hold.
         seeded: whether its stages draw random numbers.
         host_bound: whether it computes: its output depends on the machine and on how many threads there are; other
             stages make the same bytes anywhere.
@@ -55,6 +67,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     doc: str
     runner: str
+    settings: type[msgspec.Struct] | None = None
     seeded: bool = False
     host_bound: bool = False
     measures: bool = False
@@ -73,6 +86,7 @@ _ROWS = (
         title="get the data set, check it, and write its splits",
         doc="{summary}",
         runner="modelyard.stages.dataset",
+        settings=DatasetSettings,
         seeded=True,
         host_bound=True,
     ),
@@ -81,6 +95,7 @@ _ROWS = (
         title="train the model",
         doc="{summary}: {name}",
         runner="modelyard.stages.train",
+        settings=TrainSettings,
         seeded=True,
         host_bound=True,
         hooks=(_READS_MODEL_FILE,),
@@ -90,6 +105,7 @@ _ROWS = (
         title="quantize, prune and convert: every step of every variant",
         doc="{summary}",
         runner="modelyard.stages.optimize",
+        settings=OptimizeSettings,
         seeded=True,
         host_bound=True,
         many=True,
@@ -100,6 +116,7 @@ _ROWS = (
         title="measure every variant as it ships: quality, size, latency",
         doc="measure {name} on the test split, as it ships",
         runner="modelyard.stages.evaluate",
+        settings=EvaluateSettings,
         host_bound=True,
         measures=True,
     ),
@@ -108,6 +125,7 @@ _ROWS = (
         title="pick the variant that ships, of those that meet every gate",
         doc="pick the variant that ships, of those that meet every gate: {rule}",
         runner="modelyard.stages.select",
+        settings=SelectSettings,
         parts={"model": "model/model.json", "reference": "reference/answers.npy"},
     ),
     Kind(
@@ -115,6 +133,7 @@ _ROWS = (
         title="build the container image that serves the model",
         doc="{summary}: {repository}",
         runner="modelyard.stages.image",
+        settings=ImageSettings,
         packs_server=True,
         parts={"image.json": "image.json"},
         calls=("builder",),
@@ -125,6 +144,7 @@ _ROWS = (
         title="start the image's server and compare its answers with the evaluated model",
         doc="start the image's server and compare its answers with the evaluated model",
         runner="modelyard.stages.check",
+        settings=CheckSettings,
         measures=True,
         packs_server=True,
         calls=("task",),
@@ -136,6 +156,7 @@ _ROWS = (
         title="render the manifests of every deploy target",
         doc="{summary}",
         runner="modelyard.stages.render",
+        settings=RenderSettings,
         hooks=(ShapingHook("modelyard_amend_manifests"),),
         coming="what is deployed",
     ),

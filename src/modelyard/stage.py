@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from modelyard.component import Component, Use
 from modelyard.kinds import BUILT_IN, Kind
+from modelyard.stage_settings import by_name
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 CLASSES_ROLE = "model:classes"
 """The role of the project's model in a stage that does not build it, but reads a file that names its classes."""
 _WIDTH = 60
 """Characters of a stage's line that its parameters may take."""
-
-LOSS_WEIGHTS = "loss_weights"
-"""The setting of stages that train: what the loss of each of several outputs counts in their sum."""
 
 THREADS = 2
 """Of a machine's cores nothing is asked: their number must not shape a model. Two is what the smallest CI machines have."""
@@ -43,7 +43,7 @@ class Stage(msgspec.Struct, frozen=True):
         kind: what the kind is called, see `modelyard.kinds`.
         name: what tells it from the others of its kind; also its folder's name.
         uses: the components that it runs, by role: the component's kind, with a name where there may be several.
-        settings: modelyard's own values for it.
+        settings: further values for it: the struct that its kind's row names, or a mapping if it names none.
         inputs: what it reads of earlier stages.
         seed: the seed, for kinds that draw random numbers.
         resources: named resources that it holds while it runs.
@@ -57,7 +57,7 @@ class Stage(msgspec.Struct, frozen=True):
     kind: str
     name: str
     uses: Mapping[str, Use] = msgspec.field(default_factory=dict)
-    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    settings: msgspec.Struct | Mapping[str, Any] = msgspec.field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     seed: int | None = None
     resources: tuple[str, ...] = ()
@@ -71,6 +71,11 @@ class Stage(msgspec.Struct, frozen=True):
     def row(self) -> Kind:
         """All that there is to know of its kind."""
         return self.registered or BUILT_IN[self.kind]
+
+    def settings_as(self, kind: type[S]) -> S:
+        """Return its settings, which are a `kind`, as its kind's row says, or a part of that."""
+        assert isinstance(self.settings, kind), f"{self.id} has {type(self.settings).__name__}, not {kind.__name__}"
+        return self.settings
 
     @property
     def id(self) -> str:
@@ -100,7 +105,7 @@ class Stage(msgspec.Struct, frozen=True):
     def doc(self) -> str:
         """One line on what the stage does, for `doit list`."""
         use = next(iter(self.uses.values()), None)
-        words = {**self.settings, "name": self.name, "summary": use.component.summary if use else ""}
+        words = {**by_name(self.settings), "name": self.name, "summary": use.component.summary if use else ""}
         text = self.row.doc.format_map(words)
         return f"{_changed(use)}{text}" if use and self.row.many else text
 

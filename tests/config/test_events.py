@@ -10,6 +10,7 @@ from tests.configs import Load
 from modelyard.launch import python_server
 from modelyard.plan.planner import build_plan
 from modelyard.plugins.load import load_plugins
+from modelyard.stage_settings import ImageSettings
 from modelyard_plugins.sources import nats
 
 EVENTS = "tool.modelyard.events"
@@ -101,9 +102,11 @@ def test_the_image_has_the_client_its_requirements_and_no_broker(load: Load) -> 
     config = load({EVENTS: 'use = "nats"\ninput = "a"\nurl = "nats://b"\nretry_s = 2.5'})
     plan = build_plan(config, load.plugins)
     stage = plan.stages["image:some-project"]
-    parts = python_server.parts(stage.settings, stage.uses["runtime"], {"model": Path("model")}, stage.uses["source"])
+    parts = python_server.parts(
+        stage.settings_as(ImageSettings), stage.uses["runtime"], {"model": Path("model")}, stage.uses["source"]
+    )
     plain = build_plan(load(), load.plugins).stages["image:some-project"]
-    without = python_server.parts(plain.settings, plain.uses["runtime"], {"model": Path("model")})
+    without = python_server.parts(plain.settings_as(ImageSettings), plain.uses["runtime"], {"model": Path("model")})
 
     folder = Path(nats.__file__).parent
     assert {*parts["server"].items()} - {*without["server"].items()} == {

@@ -11,6 +11,7 @@ from tests.configs import Load
 from modelyard.launch import python_server
 from modelyard.launch.handlers import handlers_of, lay_out, setting
 from modelyard.plan.planner import build_plan
+from modelyard.stage_settings import ServerSettings
 
 HANDLERS = "tool.modelyard.handlers"
 BOTH = 'before = [{ use = "image-decode", size = [8, 8] }]\nafter = ["softmax", "top-labels"]'
@@ -27,9 +28,9 @@ def test_without_the_table_nothing_stands_around_the_model(load: Load) -> None:
     assert config.before == config.after == ()
     assert not any(handlers_of(stage.uses) for stage in plan.stages.values())
     runtime = config.uses["runtime"]
-    parts = python_server.parts({"name": "net", "port": 8080}, runtime, {"model": Path("model")})
+    parts = python_server.parts(ServerSettings(name="net", port=8080), runtime, {"model": Path("model")})
     assert parts == python_server.parts(
-        {"name": "net", "port": 8080}, runtime, {"model": Path("model")}, None, {}, None
+        ServerSettings(name="net", port=8080), runtime, {"model": Path("model")}, None, {}, None
     )
     assert not parts["optional_requirements"]
     assert list(parts["server"]) == [f"/app/{python_server.package(runtime.component)}"]
@@ -50,7 +51,7 @@ def test_their_code_and_what_it_needs_are_in_the_image(load: Load, tmp_path: Pat
     runtime = config.uses["runtime"]
     lay_out(handlers, config.project, tmp_path, python_server.distributions(runtime, handlers))
     parts = python_server.parts(
-        {"name": "net", "port": 8080}, runtime, {"model": Path("model")}, None, handlers, tmp_path
+        ServerSettings(name="net", port=8080), runtime, {"model": Path("model")}, None, handlers, tmp_path
     )
     assert [*parts["server"]] == [f"/app/{python_server.package(runtime.component)}", "/app/modelyard_handlers"]
     assert [line.partition(" ")[0] for line in parts["optional_requirements"]] == ["pillow==13.0.0"]

@@ -13,6 +13,7 @@ from modelyard.config.read import load_config
 from modelyard.errors import ConfigError
 from modelyard.plan.planner import build_plan
 from modelyard.plugins.load import Plugins, load_plugins
+from modelyard.stage_settings import SelectSettings
 from modelyard.testing import run_doit, write_project
 from modelyard.toml.places import ConfigSource
 
@@ -179,7 +180,7 @@ def test_shared_steps_of_a_matrix_are_built_once(tmp_path: Path, plugins: Plugin
     ]
     pruning = [s for s in plan.of_kind("optimize") if s.uses["optimizer"].component.name == "prune"]
     assert sorted(s.uses["optimizer"].params["sparsity"] for s in pruning) == [0.5, 0.7, 0.8]
-    assert plan.stages["select:many"].settings["baseline"] == "float32"
+    assert plan.stages["select:many"].settings_as(SelectSettings).baseline == "float32"
 
 
 def refusal(folder: Path, plugins: Plugins, text: str, **overrides: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 from tests.configs import Load
 
 from modelyard.plan.planner import build_plan
+from modelyard.stage_settings import by_name
 
 TABLE = "tool.modelyard.signature"
 
@@ -18,14 +19,14 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 def test_it_counts_where_the_model_is_made_and_nowhere_else(load: Load) -> None:
     config = load({TABLE: 'sr = { constant = 16000 }\n"h:0" = { state = "hn", initial = 1 }\nx = { overlap = 2 }'})
     said = {"sr": {"constant": 16000}, "h:0": {"state": "hn", "initial": 1.0}, "x": {"overlap": 2}}
-    settings = {stage.kind: stage.settings for stage in build_plan(config, load.plugins).stages.values()}
+    settings = {stage.kind: by_name(stage.settings) for stage in build_plan(config, load.plugins).stages.values()}
     assert settings.pop("train") == {"signature": said}
     assert not any("signature" in one for one in settings.values())
 
 
 def test_without_the_table_a_training_has_no_settings(load: Load) -> None:
     stages = build_plan(load(), load.plugins).stages.values()
-    assert [dict(stage.settings) for stage in stages if stage.kind == "train"] == [{}]
+    assert [by_name(stage.settings) for stage in stages if stage.kind == "train"] == [{}]
 
 
 def test_the_command_line_sets_a_constant(load: Load) -> None:

@@ -15,6 +15,7 @@ from modelyard.component import Use
 from modelyard.errors import StageFailed, ToolError
 from modelyard.launch.local_server import LocalServer, prepare, serving
 from modelyard.plugins.load import load_plugins
+from modelyard.stage_settings import ServerSettings
 
 
 @pytest.fixture(scope="module")
@@ -71,4 +72,4 @@ def test_one_that_ends_at_once_is_told(runtime: Use, model: Model, tmp_path: Pat
 def test_a_runtime_whose_server_is_in_its_image_is_told(model: Model, tmp_path: Path) -> None:
     component = load_plugins(Path(__file__).parent).get("runtime", "tensorflow-serving", "a test")
     with pytest.raises(ToolError, match="is in its image, not here"):
-        prepare(Use(component, {}), {"name": "net", "port": 1}, model.folder, tmp_path)
+        prepare(Use(component, {}), ServerSettings(name="net", port=1), model.folder, tmp_path)

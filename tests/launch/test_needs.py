@@ -12,6 +12,7 @@ from modelyard.contexts import Lack
 from modelyard.launch import needs
 from modelyard.oci import engine
 from modelyard.stage import Stage
+from modelyard.stage_settings import CheckSettings
 
 
 def runtime(folder: object) -> None:
@@ -23,7 +24,8 @@ BROUGHT = msgspec.structs.replace(OWN, reads_settings=False)
 
 
 def lacks(component: Component, *, start: bool = True) -> list[Lack]:
-    return list(needs.lacks(Stage("check", "net", {"runtime": Use(component)}, {"start": start})))
+    settings = CheckSettings(start=start, events="auto", timeout_s=1.0)
+    return list(needs.lacks(Stage("check", "net", {"runtime": Use(component)}, settings)))
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.plans import SOURCE, nothing
 
 from modelyard.component import Component, Use
+from modelyard.config.tables import Events
 from modelyard.errors import PluginError
 from modelyard.launch.python_server import environment, once_each, packages, parts
+from modelyard.stage_settings import ModelName, ServerSettings
 
-SETTINGS = {
-    "name": "digits",
-    "port": 8080,
-    **{f"events_{key}": key for key in ("input", "output", "dead_letter", "group")},
-}
+EVENTS = Events(input="in", output="out", dead_letter="dead", group="group").of_server()
+SETTINGS = ServerSettings(name="digits", port=8080, events=EVENTS)
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ def test_parameters_that_the_server_does_not_know_are_named_as_a_plugins_own(fol
 
 def test_several_models_lie_below_one_folder_and_are_called_as_theirs_are(folders: Path) -> None:
     places = {"/models/net/1": folders / "one", "/models/net/2": folders / "two"}
-    found = parts(SETTINGS | {"models": {"net.1": {}, "net.2": {}}}, runtime(folders), places)
+    models = {f"net.{version}": ModelName(name="net", version=version) for version in (1, 2)}
+    found = parts(msgspec.structs.replace(SETTINGS, models=models), runtime(folders), places)
     assert found["model"] == places
     assert found["environment"]["MODELYARD_MODEL_DIR"] == "/models"
 

@@ -10,6 +10,7 @@ from tests.plans import PACK, PRUNE, component, config, ids, plugins_of, refused
 from modelyard.component import Use
 from modelyard.plan.planner import Plan, build_plan
 from modelyard.plugins.load import Plugins
+from modelyard.stage_settings import SelectSettings
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,12 @@ def planned(variants: dict[str, tuple[Use, ...]], plugins: Plugins, *, gate: boo
     return build_plan(wanted, known)
 
 
+def selecting(plan: Plan) -> SelectSettings:
+    return plan.stages["select:shop"].settings_as(SelectSettings)
+
+
 def compared(plan: Plan) -> dict[str, str]:
-    return dict(plan.stages["select:shop"].settings["trained_alike"])
+    return dict(selecting(plan).trained_alike)
 
 
 PRUNED = {
@@ -56,7 +61,7 @@ def test_what_trains_is_compared_with_a_baseline_that_was_trained_alike(plugins:
     made = plan.stages["optimize:plain-tune-amount-0.9-note"]
     assert made.uses["optimizer"] == use(PACK)
     assert plan.stages[made.inputs[0].stage].uses["optimizer"] == use(TUNE, amount=0.9)
-    assert plan.stages["select:shop"].settings["controls"] == list(compared(plan).values())
+    assert selecting(plan).controls == list(compared(plan).values())
     tunings = [s for s in plan.of_kind("optimize") if s.uses["optimizer"].component.name == "tune"]
     assert len(tunings) == 4, "the first tuning of `twice` is that of `sparse`"
 
@@ -71,7 +76,7 @@ def test_variants_that_were_trained_alike_share_their_baseline(plugins: Plugins)
 def test_a_variant_that_is_what_is_needed_is_taken_and_ships_as_any_other(plugins: Plugins) -> None:
     plan = planned({"plain": (use(PACK),), "mine": (use(TUNE), use(PACK)), "a": (use(TRAINING), use(PACK))}, plugins)
     assert compared(plan) == {"a": "mine"}
-    assert plan.stages["select:shop"].settings["controls"] == []
+    assert selecting(plan).controls == []
 
 
 def test_a_baseline_that_was_trained_on_gets_the_training_that_it_lacks(plugins: Plugins) -> None:
@@ -83,7 +88,7 @@ def test_a_baseline_that_was_trained_on_gets_the_training_that_it_lacks(plugins:
 
 
 def unlike(plan: Plan) -> dict[str, str]:
-    return dict(plan.stages["select:shop"].settings["trained_unlike"])
+    return dict(selecting(plan).trained_unlike)
 
 
 def test_what_cannot_be_trained_alike_is_said_with_the_reason(plugins: Plugins) -> None:
@@ -134,7 +139,7 @@ def test_without_a_bound_on_the_drop_or_if_told_so_there_is_no_further_baseline(
 
 def test_such_a_baseline_may_be_asked_for_by_its_name(plugins: Plugins) -> None:
     variants = {"plain": (use(PACK),), "a": (use(TRAINING), use(PACK))}
-    assert planned(variants, plugins, rule="plain-tune").stages["select:shop"].settings["rule"] == "plain-tune"
+    assert selecting(planned(variants, plugins, rule="plain-tune")).rule == "plain-tune"
     assert "allowed: smallest," in refused(lambda: planned(variants, plugins, rule="plain-tuna"))
 
 

@@ -14,6 +14,7 @@ from modelyard.config.config import Config
 from modelyard.config.tables import CrossValidation
 from modelyard.errors import ConfigError, PlanError
 from modelyard.plan.planner import Plan, build_plan
+from modelyard.stage_settings import DatasetSettings, EvaluateSettings, HeldOut, by_name
 
 CHAINS = {"plain": (use(PACK),), "pruned": (use(PRUNE), use(PACK))}
 
@@ -39,8 +40,9 @@ def test_every_training_is_done_for_each_fold_and_measured_on_its_data(tmp_path:
         "dataset": "dataset:data.fold-1",
         "baseline": "optimize:fold-1.plain",
     }
-    assert plan.stages["dataset:data.fold-1"].settings["fold"] == {"folds": 2, "fold": 1}
-    assert (measured.settings["latency_samples"], measured.settings["warmup"]) == (1, 0)
+    assert plan.stages["dataset:data.fold-1"].settings_as(DatasetSettings).fold == HeldOut(folds=2, fold=1)
+    how = measured.settings_as(EvaluateSettings)
+    assert (how.latency_samples, how.warmup) == (1, 0)
 
 
 def test_one_selection_reads_them_all_and_nothing_of_a_fold_ships(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_only_some_variants_are_measured_where_that_is_asked_for_and_always_the_
 def test_without_folds_all_is_as_it_was(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     assert ids(plan, "dataset") == ["dataset:data"]
-    assert "fold" not in plan.stages["dataset:data"].settings
+    assert by_name(plan.stages["dataset:data"].settings) == {"normalize": "auto"}
 
 
 def test_a_variant_that_is_not_there_is_told(tmp_path: Path) -> None:

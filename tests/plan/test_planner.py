@@ -15,6 +15,7 @@ from modelyard.errors import PlanError, PluginError
 from modelyard.plan.planner import Plan, build_plan, sort_stages
 from modelyard.plugins.load import Plugins, load_plugins
 from modelyard.stage import Input, Stage
+from modelyard.stage_settings import ImageSettings, SelectSettings
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +145,15 @@ def test_rendering_has_the_target_without_what_concerns_deploying_alone(plugins:
 def test_the_baseline_is_the_first_variant_unless_it_is_named(plugins: Plugins) -> None:
     variants = {"a": (use(PACK),), "b": (use(PRUNE), use(PACK))}
     plan = build_plan(config(variants), plugins)
-    assert plan.stages["select:shop"].settings["baseline"] == "a"
+    assert plan.stages["select:shop"].settings_as(SelectSettings).baseline == "a"
     named = config(variants)
     named.settings.select.baseline = "b"
-    assert build_plan(named, plugins).stages["select:shop"].settings["baseline"] == "b"
+    assert build_plan(named, plugins).stages["select:shop"].settings_as(SelectSettings).baseline == "b"
 
 
 def test_the_repository_is_the_projects_name_unless_it_is_given(plugins: Plugins) -> None:
-    assert build_plan(config({"a": (use(PACK),)}), plugins).stages["image:shop"].settings["repository"] == "shop"
+    image = build_plan(config({"a": (use(PACK),)}), plugins).stages["image:shop"]
+    assert image.settings_as(ImageSettings).repository == "shop"
 
 
 def test_every_part_that_a_stage_reads_has_a_file_that_stands_for_it(plugins: Plugins) -> None:
@@ -270,7 +272,7 @@ def test_a_plugin_may_take_stages_out(make_project: Callable[[dict[str, str]], P
         ("stages.append(stages[0])", PlanError, "two stages are called 'dataset:data'"),
         ("stages[:] = stages[1:]", PlanError, "reads 'dataset:data', which no stage makes"),
         (
-            "stages[0] = Stage('dataset', 'data', inputs=(Input('x', 'train:net'),))",
+            "stages[0] = Stage('dataset', 'data', settings={'normalize': 'auto'}, inputs=(Input('x', 'train:net'),))",
             PlanError,
             "wait for each other",
         ),
@@ -280,6 +282,21 @@ def test_a_plugin_may_take_stages_out(make_project: Callable[[dict[str, str]], P
             "stages[0] = Stage('dataset', 'data', resources=('gpu',))",
             PlanError,
             "stage 'dataset:data' holds the resource 'gpu', which [tool.modelyard.resources] does not have\n  say how",
+        ),
+        (
+            "stages[0] = Stage('dataset', 'data')",
+            PlanError,
+            "the settings of the stage 'dataset:data' do not fit: Object missing required field `normalize`\n  settings of the kind",
+        ),
+        (
+            "stages[0] = Stage('dataset', 'data', settings={'normalise': 'auto'})",
+            PlanError,
+            "the settings of the stage 'dataset:data' do not fit: Object contains unknown field `normalise`",
+        ),
+        (
+            "stages.append(Stage('optimize', 'x', settings={'loss_weights': {'a': 'b'}}))",
+            PlanError,
+            "the settings of the stage 'optimize:x' do not fit: Expected `float`, got `str` - at `$.loss_weights[...]`",
         ),
         ("stages.nothing()", PluginError, r"amend.py:8: modelyard_amend_plan raised AttributeError"),
     ],

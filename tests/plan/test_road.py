@@ -15,6 +15,7 @@ from modelyard.config.training import Training
 from modelyard.plan.planner import build_plan
 from modelyard.plugins.load import Plugins
 from modelyard.stage import CLASSES_ROLE
+from modelyard.stage_settings import Lineage, SelectSettings, by_name
 
 
 @pytest.fixture
@@ -57,9 +58,9 @@ def test_a_variant_is_measured_and_judged_against_the_baseline_of_its_own_traini
     plan = build_plan(several(config(CHAINS), a=1, b=2), plugins)
     baseline = [one.stage for one in plan.stages["evaluate:b.pruned"].inputs if one.role == "baseline"]
     assert baseline == ["optimize:b.plain"]
-    settings = plan.stages["select:shop"].settings
-    assert settings["baseline"] == "a.plain"
-    assert settings["lineages"]["b.pruned"] == {"training": "b", "baseline": "b.plain", "over_seeds": "net.pruned"}
+    settings = plan.stages["select:shop"].settings_as(SelectSettings)
+    assert settings.baseline == "a.plain"
+    assert settings.lineages["b.pruned"] == Lineage("b", "b.plain", "net.pruned")
 
 
 def test_a_project_with_one_is_planned_as_it_ever_was(plugins: Plugins) -> None:
@@ -68,7 +69,7 @@ def test_a_project_with_one_is_planned_as_it_ever_was(plugins: Plugins) -> None:
         "dataset:data", "train:net", "optimize:plain", "optimize:prune", "optimize:pruned", "evaluate:plain",
         "evaluate:pruned", "select:shop", "image:shop", "check:shop", "render:staging",
     ]  # fmt: skip
-    assert "lineages" not in plan.stages["select:shop"].settings
+    assert "lineages" not in by_name(plan.stages["select:shop"].settings)
     assert {stage.seed for stage in plan.stages.values()} == {None, 3}
 
 
@@ -113,9 +114,9 @@ def test_each_is_compared_with_its_own_baseline_that_was_trained_as_long(plugins
     found = config({"plain": (use(PACK),), "tuned": (use(tuned), use(PRUNE), use(PACK))})
     found.settings.gates["max_accuracy_drop"] = 0.1
     plan = build_plan(several(found, a=1, b=2), Plugins(plugins.manager, known, sources=plugins.sources))
-    settings = plan.stages["select:shop"].settings
-    assert settings["trained_alike"] == {"a.tuned": "a.plain-tune", "b.tuned": "b.plain-tune"}
-    assert settings["controls"] == ["a.plain-tune", "b.plain-tune"]
+    settings = plan.stages["select:shop"].settings_as(SelectSettings)
+    assert settings.trained_alike == {"a.tuned": "a.plain-tune", "b.tuned": "b.plain-tune"}
+    assert settings.controls == ["a.plain-tune", "b.plain-tune"]
     assert "evaluate:b.plain-tune" in plan.stages
 
 

@@ -17,12 +17,19 @@ from modelyard.report.facts import Origin, ProjectFacts, Report, StageFacts
 from modelyard.report.material import Material
 from modelyard.report.measure import measure
 from modelyard.report.write import write
+from modelyard.stage_settings import SelectSettings
 from modelyard.variants.evaluation import Host, Latency, Ratio, write_evaluation
 from tests.tasks import QUANTITIES, score, write_dataset
 
 Make = Callable[..., Collected]
 
 DIGEST = "0123456789abcdef" * 4
+
+
+def selecting(gates: dict[str, Any], **more: Any) -> SelectSettings:
+    """Return the settings of `select` with these gates, and `more` of them."""
+    usual: dict[str, Any] = {"trained_alike": {}, "trained_unlike": {}, "controls": []}
+    return SelectSettings(rule="smallest", baseline="v0", gates=gates, **usual | more)
 
 
 def collected(
@@ -106,7 +113,7 @@ def collected(
         dataset="dataset:data",
         artifacts=artifacts,
         variants=places,
-        select={"rule": "smallest", "baseline": "v0", "gates": gates or {"min_accuracy": 0.5}, **select},
+        select=selecting(gates or {"min_accuracy": 0.5}, **select),
         selection="select:project",
         image="image:project" if image else "",
         origins=tuple(_origin(stage) for stage in artifacts),

@@ -17,7 +17,7 @@ from modelyard.task import Answers
 from modelyard.tensors import OutputFacts
 from modelyard.variants.evaluation import Evaluation, write_evaluation
 from modelyard_plugins.tasks.regression import MAE, R2, RMSE, Regression
-from tests.report.conftest import collected, write_page
+from tests.report.conftest import collected, selecting, write_page
 from tests.report.test_write import read
 
 SIZES = {"size_bytes": 1000, "gzip_bytes": 800, "layer_bytes": 900}
@@ -42,7 +42,7 @@ def regression(folder: Path, names: tuple[str, ...] = (), numbers: int = 1) -> s
     return msgspec.structs.replace(
         made,
         quantities=(MAE, RMSE, R2, *STANDARD),
-        select={"rule": "smallest", "baseline": "v0", "gates": {"max_mae": 9}},
+        select=selecting({"max_mae": 9}),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from tests.plugins.conftest import model_facts
 from tests.serving.events.brokers import wait_until
 
@@ -23,6 +23,8 @@ from modelyard.frontend import scaffold
 from modelyard.launch import local_broker
 from modelyard.launch.python_server import environment
 from modelyard.project.load import load
+from modelyard.stage import Stage
+from modelyard.stage_settings import CheckSettings, ServerSettings
 from modelyard.stages import check_events as checking
 
 if TYPE_CHECKING:
@@ -64,10 +66,9 @@ def job(dataset: Dataset, tmp_path: Path) -> Callable[..., Any]:
         (model / "model.tflite").write_bytes(b"weights")
         write_json(model / "model.json", model_facts(dataset, "tflite"))
         (tmp_path / "sums.py").write_text(MODEL)
+        checked = CheckSettings(**{**asdict(config.settings.check), **settings})
         return SimpleNamespace(
-            stage=SimpleNamespace(
-                uses={"source": config.events}, settings={**asdict(config.settings.check), **settings}
-            ),
+            stage=Stage("check", "net", {"source": config.events}, checked),
             plan=SimpleNamespace(config=config),
             config=config,
             inputs={"image": tmp_path / "image", "model": model},
@@ -87,7 +88,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
         def running(_folder: Path, _facts: Any, _timeout_s: float, log: Path, beside: Any) -> Iterator[Any]:
             config, source = job.plan.config, job.stage.uses["source"]
             events = config.settings.events.of_server()
-            own = environment({"name": config.name, "port": 0, **events}, config.uses["runtime"], source)
+            own = environment(ServerSettings(name=config.name, port=0, events=events), config.uses["runtime"], source)
             client = f"modelyard_plugins.sources.{source.component.client.name}:open_source"
             own |= {"MODELYARD_EVENTS_CLIENT": client, "MODELYARD_BACKEND": "sums:open_model", "MODELYARD_DRAIN_S": "0"}
             own |= {"MODELYARD_MODEL_DIR": str(job.inputs["model"]), **beside.settings}
@@ -214,7 +215,7 @@ def test_without_the_brokers_program_it_is_said_that_nothing_was_tried(
     made = job("redis")
     assert checking.check_events(made, FACTS, samples_of(dataset), compared(0)) is None
     assert made.base.metrics == {"events": "not tried: redis-server and openssl not found on PATH"}
-    made.stage.settings["events"] = True
+    made.stage = replace(made.stage, settings=replace(made.stage.settings, events=True))
     with pytest.raises(ToolError, match="events = false"):
         checking.check_events(made, FACTS, samples_of(dataset), compared(0))
 

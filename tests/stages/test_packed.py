@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from tests.plans import component, config
@@ -15,6 +14,7 @@ from modelyard.files.json import write_json
 from modelyard.plan.planner import Plan
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Stage
+from modelyard.stage_settings import CheckedModel, CheckSettings
 from modelyard.stages.packed import digest_of, joint_facts, of_model, packed
 
 FIRST = {"sha256": "11", "size_bytes": 10, "variant": "int8", "metrics": {"accuracy": 0.5}, "inputs": []}
@@ -22,8 +22,9 @@ SECOND = {"sha256": "22", "size_bytes": 5, "variant": "plain", "looped": True, "
 TIDY, TASK, RUNNER = (Use(component(kind, kind), {}) for kind in ("handler", "task", "runtime"))
 
 
-def job(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> Job:
+def job(folder: Path, models: dict[str, CheckedModel], inputs: dict[str, Path]) -> Job:
     uses = {"runtime": RUNNER, "task:net.1": TASK, "before:1:net.1": TIDY, "task:net.11": TIDY}
+    settings = CheckSettings(start=True, events="auto", timeout_s=1.0, models=models)
     stage = Stage("check", "shop", uses=uses, settings=settings)
     plan, base = Plan(config({}), {}), SimpleNamespace()
     return Job(stage, plan, Plugins(None, {}), inputs, base, folder / "log")  # type: ignore[arg-type]
@@ -36,11 +37,8 @@ def several(tmp_path: Path) -> Job:
         inputs[f"model:{key}"] = tmp_path / key
         (tmp_path / key).mkdir()
         write_json(tmp_path / key / "model.json", facts)
-    models = {
-        "net.1": {"name": "net", "version": 1, "samples": 4},
-        "net.11": {"name": "net", "version": 11, "samples": 8},
-    }
-    return job(tmp_path, {"start": True, "models": models}, inputs)
+    models = {f"net.{v}": CheckedModel(name="net", version=v, samples=4, tolerance=0.1) for v in (1, 11)}
+    return job(tmp_path, models, inputs)
 
 
 def test_several_models_lie_by_name_and_version(several: Job) -> None:
@@ -63,7 +61,6 @@ def test_a_stage_about_one_of_them_has_the_usual_names(several: Job) -> None:
     assert one.stage.uses == {"runtime": RUNNER, "task": TASK, "before:1": TIDY}
     assert {*one.inputs} == {"image", "model"}
     assert one.inputs["model"] == several.inputs["model:net.1"]
-    assert one.stage.settings["samples"] == 4
 
 
 def test_the_only_model_of_an_image_is_as_it_is(tmp_path: Path) -> None:

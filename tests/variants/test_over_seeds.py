@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from tests.tasks import evaluation
 
+from modelyard.stage_settings import Lineage
 from modelyard.variants.evaluation import Latency, Measured
-from modelyard.variants.lineage import Lineage
 from modelyard.variants.over_seeds import over_seeds, told
 from modelyard.variants.row import Row
 from modelyard.variants.selection import Selection

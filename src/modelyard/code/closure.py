@@ -28,7 +28,20 @@ if TYPE_CHECKING:
     from modelyard.code.syntax import FileCode
 
 _NEVER_SHAPE_BYTES = frozenset(
-    {"component", "config", "contexts", "errors", "hookspecs", "kinds", "marking", "params", "plan", "plugins", "stage"}
+    {
+        "component",
+        "config",
+        "contexts",
+        "errors",
+        "hookspecs",
+        "kinds",
+        "marking",
+        "params",
+        "plan",
+        "plugins",
+        "stage",
+        "stage_settings",
+    }
 )
 """Modules and packages of modelyard that say what to build; their changes show in parameters and inputs, not in bytes."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ToolError
+from modelyard.stage_settings import ImageSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -109,7 +110,7 @@ def _context(engine: Engine, stage: Stage, what: str, options: Mapping[str, Any]
         target=stage.name,
         name=config.name,
         version=config.version,
-        repository=str(image.settings["repository"]) if image else "",
+        repository=image.settings_as(ImageSettings).repository if image else "",
         insecure=config.settings.push.insecure,
         who=email(engine.project.folder) or person.user(),
         rendered=Rendered(folder=engine.workspace.folder(stage), key=key, commit=git, when=when),

@@ -24,6 +24,7 @@ from modelyard.commands.wording import STAYS
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.plan.planner import Plan
 from modelyard.stage import Stage
+from modelyard.stage_settings import ImageSettings
 from modelyard.system import end_with_parent
 
 
@@ -95,7 +96,7 @@ def _serve_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
 
 def _push_tasks(engine: Engine, plan: Plan) -> Iterator[dict[str, Any]]:
     stage, check = plan.stages[_main(plan, "image")], plan.stages.get(_main(plan, "check"))
-    doc = f"push {stage.settings['repository']} to its registry"
+    doc = f"push {stage.settings_as(ImageSettings).repository} to its registry"
     # the image must answer as it should; where a plugin took the check away, it must be there
     needs = [check.handle() if check else stage.handle("image.json")]
     yield _task(plan.config.name, doc, needs, functools.partial(push, engine, stage))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ToolError
+from modelyard.stage_settings import ServerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +35,7 @@ def prepare(engine: Engine, plan: Plan, folder: Path, task: str) -> dict[str, st
 
     config = plan.config
     events = config.settings.events
-    settings: dict[str, Any] = {"name": config.name, "port": config.settings.serve.port}
-    settings |= events.of_server()
+    settings = ServerSettings(name=config.name, port=config.settings.serve.port, events=events.of_server())
     own = {"MODELYARD_HOST": config.settings.serve.host}
     if config.events and events.url:
         own["MODELYARD_EVENTS_URL"] = events.url

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec.structs import asdict
 
 from modelyard.component import Parameter, default_of
 from modelyard.metrics import Quantity
 from modelyard.metrics.gating import gates_of
 from modelyard.params import NonNegativeInt, Port, PositiveFloat, PositiveInt
+from modelyard.stage_settings import Normalize, ServerEvents
 
 SCALARS = ("name", "version", "seed", "threads", "isa")
 """The keys that are no tables."""
@@ -86,7 +86,7 @@ Isa = Annotated[Literal["avx2"] | None, msgspec.Meta(description="'avx2', or lea
 class Dataset(msgspec.Struct):
     """`[tool.modelyard.dataset]`, beside the data set's own parameters."""
 
-    normalize: Literal["auto", "unit", "standard", "none"] = "auto"
+    normalize: Normalize = "auto"
 
 
 TestSet = Annotated[
@@ -240,9 +240,19 @@ class Events(msgspec.Struct):
     ack_wait_s: Annotated[float, msgspec.Meta(ge=1, le=3600, description="seconds, 1 to 3600")] = 30.0
     max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=10000, description="a whole number from 1 to 10000")] = 64
 
-    def of_server(self) -> dict[str, Any]:
-        """Return what the server is told of them, each key with `events_` in front; the broker is another wherever it runs."""
-        return {f"events_{key}": value for key, value in asdict(self).items() if key != "url"}
+    def of_server(self) -> ServerEvents:
+        """Return what the server is told of them: all but the broker."""
+        return ServerEvents(
+            input=self.input,
+            output=self.output,
+            dead_letter=self.dead_letter,
+            group=self.group,
+            order=self.order,
+            attempts=self.attempts,
+            retry_s=self.retry_s,
+            ack_wait_s=self.ack_wait_s,
+            max_in_flight=self.max_in_flight,
+        )
 
 
 class Executor(msgspec.Struct):

@@ -28,6 +28,7 @@ from modelyard.keys.platform import HERE, Platform
 from modelyard.kinds import AROUND, ShapingHook
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Stage
+from modelyard.stage_settings import by_name
 
 _SOURCES = Path(__file__).parents[2]
 
@@ -95,7 +96,7 @@ class Fingerprinter:
     def _parts(self, stage: Stage, input_digest: Callable[[str, str], str]) -> dict[str, Any]:
         platform = self._platform_of(stage)
         parts: dict[str, Any] = {"kind": stage.kind}
-        parts |= {f"setting {name}": value for name, value in stage.settings.items()}
+        parts |= {f"setting {name}": value for name, value in by_name(stage.settings).items()}
         parts |= {f"input {i.role}": input_digest(i.stage, i.part) for i in stage.inputs}
         if stage.seed is not None:
             parts["seed"] = stage.seed

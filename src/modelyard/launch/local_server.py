@@ -21,6 +21,7 @@ from modelyard.launch.handlers import setting
 from modelyard.launch.local_broker import free_port
 from modelyard.launch.protocols import HEADER_LENGTH, answered, infer
 from modelyard.launch.python_server import environment, packages
+from modelyard.stage_settings import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,7 +83,7 @@ def command(runtime: Use) -> list[str]:
 
 def prepare(
     runtime: Use,
-    settings: Mapping[str, Any],
+    settings: ServerSettings,
     model: Path,
     folder: Path,
     source: Use | None = None,
@@ -93,7 +94,7 @@ def prepare(
 
     Args:
         runtime: the runtime.
-        settings: `name`, `port`, and with a source those of its events, each with `events_` in front.
+        settings: what is known of the server.
         model: the folder with `model.json` and the model.
         folder: a new folder, which Python is told to import from.
         source: where the server takes events from, if it does.
@@ -135,7 +136,7 @@ def serving(runtime: Use, model: Model) -> Iterator[LocalServer]:
     own = {key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")}
     local = {"MODELYARD_HOST": "127.0.0.1", "MODELYARD_DRAIN_S": "0", "MODELYARD_LOG_LEVEL": "warning"}
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:
-        variables = prepare(runtime, {"name": _NAME, "port": port}, model.folder, Path(folder))
+        variables = prepare(runtime, ServerSettings(name=_NAME, port=port), model.folder, Path(folder))
         variables.pop("MODELYARD_GRPC_PORT", None)  # nobody asks by it, and it may be taken on this machine
         process = subprocess.Popen(command(runtime), env={**own, **variables, **local}, stdin=subprocess.DEVNULL)
         try:

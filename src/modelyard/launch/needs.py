@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelyard.contexts import Lack
+from modelyard.stage_settings import CheckSettings
 from modelyard.system import is_linux
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def lacks(stage: Stage) -> Iterator[Lack]:
 
     A server that an image brings is started in a container only, and so is any where the image's programs do not run.
     """
-    if not stage.settings["start"] or (stage.uses["runtime"].component.reads_settings and is_linux()):
+    if not stage.settings_as(CheckSettings).start or (stage.uses["runtime"].component.reads_settings and is_linux()):
         return
     from modelyard.oci.engine import silence
 

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from modelyard.artifacts import ServerFacts
 from modelyard.component import PLACES
 from modelyard.errors import PluginError
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from modelyard.component import Component, Use
     from modelyard.launch.handlers import Handlers
+    from modelyard.stage_settings import ServerSettings
 
 APP, MODEL, MODELS = "/app", "/model", "/models"
 """Where an image has the server, and its only model, or several: `/models/NAME/VERSION`."""
@@ -23,7 +26,7 @@ _EVENTS = "MODELYARD_EVENTS"
 
 
 def parts(
-    settings: Any,
+    settings: ServerSettings,
     runtime: Use,
     models: Mapping[str, Path],
     source: Use | None = None,
@@ -33,7 +36,7 @@ def parts(
     """Return the fields of `ImageContent` that make the server of `runtime`, for the models in the folders `models`.
 
     Args:
-        settings: those of the stage `image`.
+        settings: what is known of the server, for instance those of the stage `image`.
         runtime: the runtime.
         models: the folders, by their places in the image.
         source: where the server takes events from, if it does.
@@ -53,7 +56,7 @@ def parts(
         "model": models,
         "entrypoint": component.entrypoint,
         "environment": environment(settings, runtime, source) | setting(handlers, APP),
-        "port": settings["port"],
+        "port": settings.port,
         "optional_requirements": once_each(line for file in optional for line in requirement_lines(file)),
         "facts": ServerFacts(
             grpc_port=runtime.params.get("grpc_port") or 0,
@@ -63,23 +66,21 @@ def parts(
     }
 
 
-def _event_places(settings: Any, source: Use) -> dict[str, str]:
+def _event_places(settings: ServerSettings, source: Use) -> dict[str, str]:
     own = {name: str(value) for name, value in source.params.items() if value is not None}
-    return own | {key: settings[f"events_{key}"] for key in PLACES}
+    return own | {key: getattr(settings.events, key) for key in PLACES}
 
 
-def environment(settings: Any, runtime: Use, source: Use | None = None) -> dict[str, str]:
+def environment(settings: ServerSettings, runtime: Use, source: Use | None = None) -> dict[str, str]:
     """Return the server's settings that are known when the image is built; all can be set otherwise when it runs."""
     from modelyard.serving.settings import KNOWN  # brings what only a server needs
 
     given = _variables("MODELYARD", runtime)
     own = sorted({*given, *(_variables(_EVENTS, source) if source else ())}.difference(KNOWN))
     return {
-        "MODELYARD_MODEL_DIR": MODELS if settings.get("models") else MODEL,
-        "MODELYARD_MODEL_NAME": settings[
-            "name"
-        ],  # of several models each is called as its folder, and the server is called so
-        "MODELYARD_PORT": str(settings["port"]),
+        "MODELYARD_MODEL_DIR": MODELS if settings.models else MODEL,
+        "MODELYARD_MODEL_NAME": settings.name,  # of several models each is called as its folder
+        "MODELYARD_PORT": str(settings.port),
         **runtime.component.server_environment,
         **given,
         **(_events(settings, source) if source else {}),
@@ -130,11 +131,10 @@ def _requirements(source: Use | None) -> list[Path]:
     return [source.component.requirements] if source and source.component.requirements else []
 
 
-def _events(settings: Any, source: Use) -> dict[str, str]:
+def _events(settings: ServerSettings, source: Use) -> dict[str, str]:
     """Return what the server is told of where events come from, but for the broker, which is another wherever it runs."""
     assert source.component.client is not None
-    prefix = "events_"
-    given = {name.removeprefix(prefix): value for name, value in settings.items() if name.startswith(prefix)}
+    given = asdict(settings.events) if settings.events else {}
     values = {"client": f"{source.component.client.name}:open_source", **given}
     return {f"{_EVENTS}_{name.upper()}": str(value) for name, value in values.items()} | _variables(_EVENTS, source)
 

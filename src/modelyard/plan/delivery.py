@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-from msgspec.structs import asdict
 
 from modelyard.component import Use
-from modelyard.config.config import Config
+from modelyard.config.config import Config, PackedModel
 from modelyard.kinds import BUILT_IN
 from modelyard.plan.stages import new_stage, without
 from modelyard.stage import Input, Stage
+from modelyard.stage_settings import (
+    CheckedModel,
+    CheckSettings,
+    DeliverySettings,
+    ImageSettings,
+    ModelName,
+    RenderSettings,
+)
 
 
 class Delivery:
@@ -32,7 +37,7 @@ class Delivery:
         for name, use in self.config.targets.items():
             yield self._render_stage(f"render:{self.config.called(name)}", use)
 
-    def _stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
+    def _stage(self, stage_id: str, uses: Mapping[str, Use], settings: DeliverySettings, *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
         return new_stage(BUILT_IN[kind], name, uses, settings, inputs, self.config)
 
@@ -42,13 +47,19 @@ class Delivery:
 
     def _image_stage(self) -> Stage:
         config, uses = self.config, self.config.uses
-        image = {**asdict(config.settings.image), **self._facts, "port": config.settings.serve.port}
-        image["repository"] = image["repository"] or config.name
         packed = {"builder": uses["image"], "runtime": uses["runtime"], **config.handlers}
         if config.events is not None:
             packed["source"] = config.events
-            image |= config.settings.events.of_server()
-        return self._stage(self.image, packed, image, *self._models)
+        settings = ImageSettings(
+            name=config.name,
+            version=config.version,
+            repository=config.settings.image.repository or config.name,
+            tag=config.settings.image.tag,
+            port=config.settings.serve.port,
+            events=config.settings.events.of_server() if config.events is not None else None,
+            models=self._names,
+        )
+        return self._stage(self.image, packed, settings, *self._models)
 
     def _check_stage(self) -> Stage:
         config, reads = self.config, [Input("image", self.image)]
@@ -65,30 +76,28 @@ class Delivery:
             checking["source"] = config.events
         return self._stage(self.check, checking, self._checked(), *reads)
 
-    def _checked(self) -> dict[str, Any]:
+    def _checked(self) -> CheckSettings:
         """Return how closely the image is looked at: each of several models as its pipeline says."""
-        settings = asdict(self.config.settings.check)
-        if not self.config.models:
-            return settings
-        del settings["samples"], settings["tolerance"]
-        return settings | {
-            "models": {
-                one.key: {
-                    "name": one.name,
-                    "version": one.version,
-                    "samples": one.config.settings.check.samples,
-                    "tolerance": one.config.settings.check.tolerance,
-                }
-                for one in self.config.models
-            }
-        }
+        check, models = self.config.settings.check, self.config.models
+        return CheckSettings(
+            start=check.start,
+            events=check.events,
+            timeout_s=check.timeout_s,
+            samples=None if models else check.samples,
+            tolerance=None if models else check.tolerance,
+            models={one.key: _looked_at(one) for one in models},
+        )
 
     def _render_stage(self, stage_id: str, use: Use) -> Stage:
         inputs = (Input("image", self.image, "image.json"), *self._models, Input("check", self.check))
-        return self._stage(stage_id, {"target": without(use, use.component.deploy_only)}, self._facts, *inputs)
+        settings = RenderSettings(name=self.config.name, version=self.config.version, models=self._names)
+        return self._stage(stage_id, {"target": without(use, use.component.deploy_only)}, settings, *inputs)
 
     @property
-    def _facts(self) -> dict[str, Any]:
-        config = self.config
-        models = {one.key: {"name": one.name, "version": one.version} for one in config.models}
-        return {"name": config.name, "version": config.version, **({"models": models} if models else {})}
+    def _names(self) -> dict[str, ModelName]:
+        return {one.key: ModelName(name=one.name, version=one.version) for one in self.config.models}
+
+
+def _looked_at(model: PackedModel) -> CheckedModel:
+    check = model.config.settings.check
+    return CheckedModel(name=model.name, version=model.version, samples=check.samples, tolerance=check.tolerance)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -17,6 +16,7 @@ from modelyard.plan.baselines import Controls
 from modelyard.plan.road import Road
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Input
+from modelyard.stage_settings import EvaluateSettings, HeldOut
 
 MOST = 1024
 """Variants of all folds together: each is measured."""
@@ -32,9 +32,10 @@ class FoldRoad(Road):
         """Return those of the training that ships, if every variant is measured: its rows have the means, too."""
         return super().found_controls() if self.config.settings.cross_validation.measures_all else Controls()
 
-    def measuring(self) -> dict[str, Any]:
+    def measuring(self) -> EvaluateSettings:
         """Return how it is measured: further test sets and slices are of the test split."""
-        return super().measuring() | {"latency_samples": 1, "warmup": 0, "test_sets": [], "slices": []}
+        once = super().measuring()
+        return msgspec.structs.replace(once, latency_samples=1, warmup=0, test_sets=[], slices=[])
 
     def metrics(self) -> dict[str, Use]:
         """Return the metrics of plugins that say how good answers are, or could: a server is started for none."""
@@ -47,13 +48,13 @@ class Fold(msgspec.Struct, frozen=True):
     Attributes:
         number: which one it is, from 0.
         dataset: the stage of its data set.
-        settings: what tells that stage which fold it is.
+        held_out: what tells that stage which fold it is.
         roads: the road of each training, by the training's name.
     """
 
     number: int
     dataset: str
-    settings: dict[str, Any]
+    held_out: HeldOut
     roads: Mapping[str, FoldRoad]
 
     def inputs(self) -> Iterator[Input]:
@@ -91,7 +92,7 @@ def _fold(number: int, folds: int, variants: Sequence[str], dataset: str, config
         name: FoldRoad(_training(one, number, variants, config), own, config, plugins)
         for name, one in config.trainings.items()
     }
-    return Fold(number, own, {"fold": {"folds": folds, "fold": number}}, roads)
+    return Fold(number, own, HeldOut(folds, number), roads)
 
 
 def _training(training: Training, number: int, variants: Sequence[str], config: Config) -> Training:

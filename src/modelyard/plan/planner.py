@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import asdict
 
 from modelyard.component import Use
 from modelyard.config.config import Config
@@ -18,9 +17,10 @@ from modelyard.plan.delivery import Delivery
 from modelyard.plan.metrics import check_metrics
 from modelyard.plan.places import amended, check_ids
 from modelyard.plan.road import Road, joined, lineage
-from modelyard.plan.stages import new_stage
+from modelyard.plan.stages import new_stage, with_typed_settings
 from modelyard.plugins.load import Plugins
 from modelyard.stage import Input, Stage
+from modelyard.stage_settings import DatasetSettings, HeldOut, Lineage, SelectSettings
 from modelyard.toml.places import KeyPlace
 
 if TYPE_CHECKING:
@@ -126,9 +126,9 @@ def _checked(stage: Any, config: Config, kinds: Mapping[str, Kind]) -> Stage:
         )
         raise PlanError(msg)
     _check_resources(stage, config)
-    if stage.kind in BUILT_IN or stage.registered is not None:
-        return stage
-    return msgspec.structs.replace(stage, registered=kinds[stage.kind])
+    if stage.kind not in BUILT_IN and stage.registered is None:
+        stage = msgspec.structs.replace(stage, registered=kinds[stage.kind])
+    return with_typed_settings(stage)
 
 
 def _check_parts(stage: Stage, plan: Plan) -> None:
@@ -242,12 +242,12 @@ class _Planner:
         self.select = f"select:{config.name}"
 
     def stages(self) -> Iterable[Stage]:
-        uses, settings = self.config.uses, self.config.settings
+        uses = self.config.uses
         decoding = {role: use for role, use in self.config.handlers.items() if role.startswith("before:")}
-        described = {key: value for key in ("outputs", "answer") if (value := getattr(settings.handlers, key))}
         read = {"dataset": uses["dataset"], **self.config.tasks, **decoding}
-        for dataset, fold in {self.dataset: {}, **{one.dataset: one.settings for one in self.folds}}.items():
-            yield self.stage(dataset, read, asdict(settings.dataset) | described | fold)
+        yield self.stage(self.dataset, read, self.splitting())
+        for fold in self.folds:
+            yield self.stage(fold.dataset, read, self.splitting(fold.held_out))
         self.check_names()
         for road in self.every_road():
             yield from road.stages()
@@ -255,13 +255,20 @@ class _Planner:
         if not self.config.packed_in:
             yield from Delivery(self.config).stages()
 
+    def splitting(self, held_out: HeldOut | None = None) -> DatasetSettings:
+        """Return how the data set is written, of a fold or as it is."""
+        said, handlers = self.config.settings.dataset, self.config.settings.handlers
+        return DatasetSettings(
+            normalize=said.normalize, outputs=handlers.outputs, answer=handlers.answer, fold=held_out
+        )
+
     def every_road(self) -> Iterator[Road]:
         """Yield the roads of all trainings, then those of each fold."""
         yield from self.roads
         for fold in self.folds:
             yield from fold.roads.values()
 
-    def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
+    def stage(self, stage_id: str, uses: Mapping[str, Use], settings: msgspec.Struct, *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
         return new_stage(BUILT_IN[kind], name, uses, settings, inputs, self.config)
 
@@ -282,22 +289,27 @@ class _Planner:
         """The stage that picks among the variants of all trainings."""
         given, controls = self.config.settings.gates.items(), joined(self.roads)
         gates = {name: bound for name, bound in given if name != "equal_training" and bound is not None}
-        settings = {**asdict(self.config.settings.select), "gates": gates, "baseline": self.roads[0].baseline}
-        settings |= {"trained_alike": controls.of, "trained_unlike": controls.lacking, "controls": list(controls.added)}
-        settings |= self.lineages()
+        settings = SelectSettings(
+            rule=self.config.settings.select.rule,
+            gates=gates,
+            baseline=self.roads[0].baseline,
+            trained_alike=controls.of,
+            trained_unlike=controls.lacking,
+            controls=list(controls.added),
+            lineages=self.lineages(),
+        )
         finals = {road.training.full(v): final for road in self.roads for v, final in road.finals.items()}
-        self.check_rule(settings["rule"], finals)
+        self.check_rule(settings.rule, finals)
         inputs = [Input(f"evaluation:{v}", f"evaluate:{self.config.called(v)}") for v in finals]
         inputs += [Input(f"model:{v}", final) for v, final in finals.items()]
         inputs += [one for fold in self.folds for one in fold.inputs()]
         uses = {f"gate:{name}": use for name, use in self.config.gates.items()}
         return self.stage(self.select, uses, settings, *inputs)
 
-    def lineages(self) -> dict[str, Any]:
+    def lineages(self) -> dict[str, Lineage]:
         """What `select` is told of the training of each variant; nothing where there is but one."""
         named = [road for road in self.roads if road.training.name]
-        found = {road.training.full(v): lineage(road, v) for road in named for v in road.finals}
-        return {"lineages": found} if found else {}
+        return {road.training.full(v): lineage(road, v) for road in named for v in road.finals}
 
     def check_rule(self, rule: str, variants: Iterable[str]) -> None:
         allowed = (*rules_of(self.config.quantities), *variants)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from msgspec.structs import asdict
+import msgspec
 
 from modelyard.component import Component, Use
 from modelyard.config.config import Config
@@ -18,7 +18,8 @@ from modelyard.plan.formats import advice
 from modelyard.plan.losses import check_losses
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
-from modelyard.stage import CLASSES_ROLE, LOSS_WEIGHTS, Input, Stage
+from modelyard.stage import CLASSES_ROLE, Input, Stage
+from modelyard.stage_settings import EvaluateSettings, Lineage, OptimizeSettings, TrainSettings
 from modelyard.toml.places import KeyPlace
 
 
@@ -66,13 +67,14 @@ class Road:
         """Yield the stages, in the order of a build."""
         uses = self.training.uses
         model = {"model": uses["model"]} if "model" in uses else {}
-        said = {"signature": self.config.signature} if self.config.signature else {}
-        settings = {**said, **self.learnt(uses["train"].component)}
+        settings = TrainSettings(
+            loss_weights=self.loss_weights(uses["train"].component), signature=self.config.signature
+        )
         yield self.stage(self.train, {"trainer": uses["train"], **model}, settings, self.data)
         yield from map(self.optimize, self.steps)
         yield from map(self.evaluate, self.finals)
 
-    def stage(self, stage_id: str, uses: Mapping[str, Use], settings: Mapping[str, Any], *inputs: Input) -> Stage:
+    def stage(self, stage_id: str, uses: Mapping[str, Use], settings: msgspec.Struct, *inputs: Input) -> Stage:
         kind, _, name = stage_id.partition(":")
         return new_stage(BUILT_IN[kind], name, uses, settings, inputs, self.config, self.training.seed)
 
@@ -81,7 +83,8 @@ class Road:
         name = f"optimize:{self.called(link.name)}"
         last = link.steps[-1]
         uses = {"optimizer": last, **self.classes(link)}
-        return self.stage(name, uses, self.learnt(last.component), Input("model", parent), self.data)
+        settings = OptimizeSettings(loss_weights=self.loss_weights(last.component))
+        return self.stage(name, uses, settings, Input("model", parent), self.data)
 
     def classes(self, link: Link) -> dict[str, Use]:
         """Return the project's model, as what has the classes that a file names, if the step reads such a file."""
@@ -91,10 +94,9 @@ class Road:
         given = link.steps[-2].produces if link.parent else self.training.produces
         return {CLASSES_ROLE: model} if given in self.with_classes else {}
 
-    def learnt(self, component: Component) -> dict[str, Any]:
+    def loss_weights(self, component: Component) -> Mapping[str, float]:
         """Return what one that trains is told of several outputs: what the loss of each counts."""
-        weights = self.config.loss_weights
-        return {LOSS_WEIGHTS: weights} if weights and component.trains else {}
+        return self.config.loss_weights if component.trains else {}
 
     def evaluate(self, variant: str) -> Stage:
         uses, final = self.config.uses, self.finals[variant]
@@ -105,9 +107,17 @@ class Road:
         running = {"runtime": runtime, **self.config.tasks, **self.config.handlers, **self.metrics()}
         return self.stage(f"evaluate:{self.called(variant)}", running, self.measuring(), *inputs)
 
-    def measuring(self) -> dict[str, Any]:
-        """Return modelyard's own values of how a variant is measured."""
-        return asdict(self.config.settings.evaluate)
+    def measuring(self) -> EvaluateSettings:
+        """Return how a variant is measured."""
+        said = self.config.settings.evaluate
+        return EvaluateSettings(
+            batch_size=said.batch_size,
+            latency_samples=said.latency_samples,
+            warmup=said.warmup,
+            workers=said.workers,
+            test_sets=said.test_sets,
+            slices=said.slices,
+        )
 
     def metrics(self) -> dict[str, Use]:
         """Return the metrics of plugins that are measured, too, by role."""
@@ -172,11 +182,11 @@ class Road:
         raise PlanError(msg)
 
 
-def lineage(road: Road, variant: str) -> dict[str, str]:
-    """Return what is told of the training of a variant, see `variants.lineage`."""
+def lineage(road: Road, variant: str) -> Lineage:
+    """Return what is told of the training of a variant."""
     training = road.training
     seedless = f"{training.over_seeds}.{variant}" if training.over_seeds else ""
-    return {"training": training.name, "baseline": road.baseline, "over_seeds": seedless}
+    return Lineage(training.name, road.baseline, seedless)
 
 
 def joined(roads: Iterable[Road]) -> Controls:

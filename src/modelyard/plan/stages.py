@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from modelyard.component import Use
 from modelyard.config.config import Config
+from modelyard.errors import PlanError, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.stage import Input, Stage
 
@@ -15,7 +18,7 @@ def new_stage(
     row: Kind,
     name: str,
     uses: Mapping[str, Use],
-    settings: Mapping[str, Any],
+    settings: msgspec.Struct | Mapping[str, Any],
     inputs: Sequence[Input],
     config: Config,
     seed: int | None = None,
@@ -26,7 +29,7 @@ def new_stage(
         row: the kind.
         name: tells the stage from the others of its kind, of all pipelines.
         uses: the components that it runs, by role.
-        settings: modelyard's own values for it.
+        settings: what the kind's row names, or a mapping if it names nothing.
         inputs: what it reads of earlier stages.
         config: the project's configuration.
         seed: its seed, for a kind that draws random numbers; None: the project's.
@@ -36,7 +39,7 @@ def new_stage(
         kind=row.name,
         name=name,
         uses=dict(uses),
-        settings=dict(settings),
+        settings=settings,
         inputs=tuple(inputs),
         seed=(config.seed if seed is None else seed) if row.seeded else None,
         resources=tuple(r for r in config.resources if r in claimed),
@@ -45,6 +48,27 @@ def new_stage(
         pipeline=config.pipeline,
         registered=None if row.name in BUILT_IN else row,
     )
+
+
+def with_typed_settings(stage: Stage) -> Stage:
+    """Return a stage whose settings are what its kind's row names: a plugin that made it may have given a mapping.
+
+    Raises:
+        PlanError: they do not fit.
+    """
+    wanted = stage.row.settings
+    if wanted is None or isinstance(stage.settings, wanted):
+        return stage
+    try:
+        typed = msgspec.convert(stage.settings, wanted)
+    except msgspec.ValidationError as exc:
+        where = f"{stage.made_at}: " if stage.made_at else ""
+        msg = (
+            f"{where}the settings of the stage {stage.id!r} do not fit: {exc}\n"
+            f"  settings of the kind {stage.kind!r}: {listing(wanted.__struct_fields__)}"
+        )
+        raise PlanError(msg) from None
+    return msgspec.structs.replace(stage, settings=typed)
 
 
 def without(use: Use, names: Collection[str]) -> Use:

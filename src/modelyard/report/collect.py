@@ -13,8 +13,8 @@ from modelyard.explain.reasons import reasons
 from modelyard.metrics import Quantity
 from modelyard.project.last_build import read_journal
 from modelyard.report.facts import Origin, ProjectFacts, StageFacts
+from modelyard.stage_settings import SelectSettings
 from modelyard.variants.cross_validated import folds_in
-from modelyard.variants.lineage import Lineage, lineages_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         dataset: the data set's stage.
         artifacts: the folder of each stage that has an artifact, by stage.
         variants: the variants, in the order of the configuration.
-        select: the settings of `select`: baseline, and, unless a plugin took it out of the plan, rule and gates.
+        select: the settings of `select`; if a plugin took it out of the plan, those of one with the first variant as
+            baseline, and no rule and no gates.
         selection: the stage that picks the variant that ships; empty if there is none.
         image: the image's stage; empty if there is none.
         packed_as: what the image's labels call the model among several, `NAME.VERSION.`; empty: it has no other.
@@ -62,7 +63,6 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
         own_gates: the gates of plugins, by name.
         quantities: what is measured of every variant.
         builder: versions of modelyard, doit and Python.
-        lineages: the training of each variant and its baseline; empty in a project with one training.
     """
 
     out: str
@@ -72,12 +72,11 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     artifacts: dict[str, str]
     variants: dict[str, VariantPlaces]
-    select: dict[str, Any]
+    select: SelectSettings
     selection: str
     image: str
     origins: tuple[Origin, ...]
     builder: dict[str, str]
-    lineages: dict[str, Lineage] = {}
     folds: dict[str, dict[str, str]] = {}
     own_gates: dict[str, OwnGate] = {}
     quantities: tuple[Quantity, ...] = ()
@@ -85,8 +84,8 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 
     def baseline_of(self, variant: str) -> str:
         """Return the variant that `variant` is compared with."""
-        lineage = self.lineages.get(variant)
-        return lineage.baseline if lineage else str(self.select["baseline"])
+        lineage = self.select.lineages.get(variant)
+        return lineage.baseline if lineage else self.select.baseline
 
 
 def collect(state: BuildState, plan: Plan, out: Path) -> Collected:
@@ -106,17 +105,21 @@ def collect(state: BuildState, plan: Plan, out: Path) -> Collected:
         dataset=_first(plan.of_kind("dataset")),
         artifacts={link.stage.id: str(state.workspace.folder(link.stage)) for link in links},
         variants=_variants(state, plan),
-        select=dict(select.settings) if select else {"baseline": config.measured[0]},
+        select=select.settings_as(SelectSettings) if select else _selecting_none(config.measured[0]),
         selection=select.id if select else "",
         image=image.id if image else "",
         packed_as=_packed_as(image, select),
         origins=tuple(_origin(state, link) for link in links),
         builder=builder(),
-        lineages=lineages_of(select.settings if select else {}),
         folds=_folds(state, plan, select),
         own_gates=_own_gates(select),
         quantities=config.quantities,
     )
+
+
+def _selecting_none(baseline: str) -> SelectSettings:
+    """Return the settings of a plan without a stage that selects."""
+    return SelectSettings(rule="", gates={}, baseline=baseline, trained_alike={}, trained_unlike={}, controls=[])
 
 
 def _folds(state: BuildState, plan: Plan, select: Stage | None) -> dict[str, dict[str, str]]:

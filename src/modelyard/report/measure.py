@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from modelyard.metrics import Quantity
     from modelyard.report.collect import Collected
+    from modelyard.stage_settings import SelectSettings
 
 
 def measure(collected: Collected) -> tuple[Report, Material]:
@@ -64,14 +65,14 @@ def measure(collected: Collected) -> tuple[Report, Material]:
         notes=tuple(notes(collected, material, why)),
         stages=collected.stages,
         dataset=dataset,
-        baseline=collected.select["baseline"],
-        rule=collected.select.get("rule", ""),
+        baseline=collected.select.baseline,
+        rule=collected.select.rule,
         shipped=shipped,
         not_shipped=why,
         gates=_gates(collected.select, quantities_of(collected, material)),
         latency_notes=notes_of(material.measured),
         variants=_variants(rows, collected, material, states),
-        over_seeds=over_seeds(rows, collected.lineages),
+        over_seeds=over_seeds(rows, collected.select.lineages),
         cross_validation=material.means,
         unmeasured=tuple(name for name in collected.variants if name not in material.measured),
         curves=tuple(_curves(folders)),
@@ -127,8 +128,8 @@ def _shipped(collected: Collected, folders: Mapping[str, Path]) -> tuple[str | N
     return None, f"{stage.stage}, which picked {picked}, {state}{reason}"
 
 
-def _gates(select: Mapping[str, Any], quantities: Iterable[Quantity]) -> dict[str, float | str]:
-    gates = Gates.parse(select.get("gates", {}), quantities=quantities)
+def _gates(select: SelectSettings, quantities: Iterable[Quantity]) -> dict[str, float | str]:
+    gates = Gates.parse(select.gates, quantities=quantities)
     found = gates.told()
     return found if gates.can_be_undecided else {name: bound for name, bound in found.items() if name != "undecided"}
 
@@ -140,7 +141,7 @@ def _variants(
     return tuple(
         VariantFacts(
             name=name,
-            training=collected.lineages[name].training if name in collected.lineages else "",
+            training=collected.select.lineages[name].training if name in collected.select.lineages else "",
             baseline=collected.baseline_of(name),
             steps=collected.variants[name].steps,
             p50_ms=Interval(value=one.latency.p50_ms, low=one.latency.p50_low_ms, high=one.latency.p50_high_ms),
@@ -193,16 +194,15 @@ _SAME_AS_ROW = ("misses", "undecided", "warnings", "compared_with", "trained_unl
 def _rows(collected: Collected, material: Material) -> tuple[Row, ...]:
     """Return the table of `select`, made of what is measured now; what cannot be compared is judged by no gate."""
     select = collected.select
-    alike, lineages = comparable(material, collected), collected.lineages
+    alike, lineages = comparable(material, collected), collected.select.lineages
     others = [row_of(name, one, Judgement()) for name, one in material.measured.items() if name not in alike]
-    wanted = {name: control for name, control in select.get("trained_alike", {}).items() if name in alike}
+    wanted = {name: control for name, control in select.trained_alike.items() if name in alike}
     pairs = {name: control for name, control in wanted.items() if control in alike}
     apart = {name: f"{control} is not measured on the same data" for name, control in wanted.items()}
-    unlike = {**select.get("trained_unlike", {}), **{name: why for name, why in apart.items() if name not in pairs}}
-    gates = Gates.parse(select.get("gates", {}), quantities=quantities_of(collected, material))
-    controls = select.get("controls", ())
+    unlike = {**select.trained_unlike, **{name: why for name, why in apart.items() if name not in pairs}}
+    gates = Gates.parse(select.gates, quantities=quantities_of(collected, material))
     own = _own_gates(collected)
-    rows = rows_of(alike, gates, select["baseline"], pairs, unlike, controls, lineages, own) if alike else ()
+    rows = rows_of(alike, gates, select.baseline, pairs, unlike, select.controls, lineages, own) if alike else ()
     return (*rows, *with_front(others))
 
 

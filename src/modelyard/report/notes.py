@@ -44,7 +44,7 @@ def _incomparable(collected: Collected, material: Material) -> Iterator[str]:
         if baseline in material.measured:
             yield f"measured on other data than the baseline {baseline!r}, so no gate is checked: {', '.join(found)}"
         else:
-            of = f" of {', '.join(found)}" if collected.lineages else ""
+            of = f" of {', '.join(found)}" if collected.select.lineages else ""
             yield f"the baseline {baseline!r} is not measured, so no gate{of} is checked"
 
 

@@ -24,6 +24,7 @@ from modelyard.launch.footprint import with_headroom
 from modelyard.launch.image_server import Server, running
 from modelyard.launch.protocols import HEADER_LENGTH, PROTOCOLS, SEQUENCES, answered, infer_in_sequences, parts
 from modelyard.launch.usage import MEASURED, Usage, of_engine, of_metrics
+from modelyard.stage_settings import CheckSettings
 from modelyard.stages.check_events import check_events
 from modelyard.stages.handlers import Around, is_alone, taken
 from modelyard.stages.packed import of_model, packed
@@ -62,12 +63,13 @@ class Asked:
         import numpy as np
 
         self.job, self.packed = of_model(job, packed), packed
-        settings, inputs = self.job.stage.settings, self.job.inputs
+        inputs = self.job.inputs
+        samples, self.tolerance = job.stage.settings_as(CheckSettings).closeness(packed.key)
         dataset = Dataset.open(inputs["dataset"])
         reference = open_array(inputs["reference"] / ANSWERS)
-        rows = _spread(len(reference), settings["samples"])
+        rows = _spread(len(reference), samples)
         self.samples, self.expected = some_of(dataset.sent(), rows), np.asarray(reference[rows])
-        self.count, self.tolerance = len(rows), settings["tolerance"]
+        self.count = len(rows)
         self.around = Around(self.job.stage.uses, dataset.facts)
         self.facts = Model.open(inputs["model"]).facts
         self.task = open_task(self.job)
@@ -123,10 +125,10 @@ def run(job: Job) -> None:
         StageFailed: a label differs, a probability differs by more than the tolerance, or no password was asked for by
             a server that has one.
     """
-    settings = job.stage.settings
+    settings = job.stage.settings_as(CheckSettings)
     facts = read_json(job.inputs["image"] / "image.json", ImageFacts)
     models = [Asked(job, one) for one in packed(job)]
-    ask = _ask_server if settings["start"] else _ask_runtimes
+    ask = _ask_server if settings.start else _ask_runtimes
     ran_in, answers = ask(job, facts, models)
     worst = {
         one.packed.path: {protocol: one.compare(answer, protocol) for protocol, answer in each.items()}
@@ -144,7 +146,7 @@ def _told(
     job: Job, facts: ImageFacts, models: Sequence[Asked], worst: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """Return what check.json says."""
-    start = job.stage.settings["start"]
+    start = job.stage.settings_as(CheckSettings).start
     each = {
         one.packed.path: {
             "samples": one.count,
@@ -163,7 +165,8 @@ def _told(
 
 def _ask_server(job: Job, facts: ImageFacts, models: Sequence[Asked]) -> tuple[str, list[dict[str, Any]]]:
     """Return where the server ran, and what it answered through each protocol, for each of its models."""
-    with running(job.inputs["image"], facts, job.stage.settings["timeout_s"], job.log_file) as server:
+    timeout_s = job.stage.settings_as(CheckSettings).timeout_s
+    with running(job.inputs["image"], facts, timeout_s, job.log_file) as server:
         job.base.log(f"the server runs ({server.how}) at {server.url}")
         if server.password:
             _check_password(server, models[0].path)

@@ -29,6 +29,7 @@ from modelyard.launch.image_server import running, unpacked
 from modelyard.launch.protocols import predict
 from modelyard.launch.python_server import environment
 from modelyard.launch.started import Beside
+from modelyard.stage_settings import CheckSettings, ServerSettings
 from modelyard.stages.handlers import taken
 from modelyard.system import is_linux
 
@@ -74,12 +75,13 @@ def check_events(
         ToolError: `events = true`, and it cannot be tried here.
     """
     use = job.stage.uses.get("source")
-    if use is None or not job.stage.settings["start"]:
+    settings = job.stage.settings_as(CheckSettings)
+    if use is None or not settings.start:
         return None
     with _client(use) as module:
         if (why := _lack(use, module)) is None:
             return _tried(job, facts, samples, compare, use, around)
-    if job.stage.settings["events"] is True:
+    if settings.events is True:
         msg = f"check: events of a broker cannot be tried here: {why}\n  install what is missing; {_WITHOUT}"
         raise ToolError(msg)
     job.base.log(f"events of a broker were NOT tried: {why}")
@@ -143,10 +145,9 @@ class Trial:
     ) -> None:
         self._job, self._facts, self._samples, self._broker = job, facts, samples, broker
         self._beside = beside
-        self._timeout_s: float = job.stage.settings["timeout_s"]
+        self._timeout_s = job.stage.settings_as(CheckSettings).timeout_s
         config = job.config
-        settings = {"name": config.name, "port": facts.port}
-        settings |= config.settings.events.of_server()
+        settings = ServerSettings(name=config.name, port=facts.port, events=config.settings.events.of_server())
         self._variables = environment(settings, config.uses["runtime"], use) | _LEASE
         self._runner = asyncio.Runner()
         self._peer = self._opened(broker.settings())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from modelyard.artifacts import DatasetFacts, Splits, Streams
 from modelyard.errors import DataError, PluginError
 from modelyard.files.json import write_json
+from modelyard.stage_settings import DatasetSettings
 from modelyard.stages.decoding import decoding
 from modelyard.stages.handlers import described, open_chain
 from modelyard.stages.several import with_joined_labels
@@ -32,12 +33,11 @@ if TYPE_CHECKING:
     from modelyard.contexts import Progress
     from modelyard.execution.job import Job
     from modelyard.serving.handlers import Chain
+    from modelyard.stage_settings import Normalize
     from modelyard.stages.splits.column import Column
     from modelyard.stages.splits.test_sets import Further
     from modelyard.stages.statistics import Statistics
     from modelyard.task import Task
-
-Normalize = Literal["auto", "unit", "standard", "none"]
 
 _CONSTANT = 1e-7
 """A channel that deviates by less than this part of the value range is constant, but for rounding."""
@@ -54,9 +54,10 @@ def run(job: Job) -> None:
     task = open_task(job)
     named = task_component(job)
     losses = losses_of(job)
-    settings = dict(job.stage.settings)
-    if fold := settings.pop("fold", None):
-        splits = held_out(splits, losses or {"": named.loss}, job.base.seed, job.base.cache, **fold)
+    settings = job.stage.settings_as(DatasetSettings)
+    if fold := settings.fold:
+        learnt = losses or {"": named.loss}
+        splits = held_out(splits, learnt, job.base.seed, job.base.cache, folds=fold.folds, fold=fold.fold)
     with decoding(open_chain(job.stage.uses), job) as chain:
         figures = write_dataset(
             splits,
@@ -64,8 +65,10 @@ def run(job: Job) -> None:
             task,
             named.label,
             named.loss,
-            **settings,
             losses=losses,
+            normalize=settings.normalize,
+            outputs=settings.outputs,
+            answer=settings.answer,
             chain=chain,
             progress=job.base.progress,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.artifacts import Dataset, Model
 from modelyard.files.json import write_json
 from modelyard.files.npy import open_array
+from modelyard.stage_settings import EvaluateSettings
 from modelyard.stages.by_slice import by_slice
 from modelyard.stages.handlers import Around
 from modelyard.stages.measuring import Measuring
@@ -44,13 +45,19 @@ def run(job: Job) -> None:
     told = job.stage.uses["runtime"].params.get("threads")  # else the frameworks' own: as many as any stage may use
     threads = told if isinstance(told, int) else job.stage.threads
     context, around = job.base, Around(job.stage.uses, dataset.facts)
+    settings = job.stage.settings_as(EvaluateSettings)
     figures = evaluate(
         lambda one: around.open(job.call("runtime", one.folder), one.facts),
         model,
         dataset,
         context.out,
         Measuring(open_task(job), task_component(job)),
-        **job.stage.settings,
+        batch_size=settings.batch_size,
+        latency_samples=settings.latency_samples,
+        warmup=settings.warmup,
+        workers=settings.workers,
+        test_sets=settings.test_sets,
+        slices=settings.slices,
         answer_of=around.answer,
         baseline=baseline,
         threads=threads,

@@ -16,6 +16,7 @@ from modelyard.files.json import write_json
 from modelyard.launch import python_server
 from modelyard.launch.handlers import handlers_of, lay_out
 from modelyard.oci.cache import folder_of_images
+from modelyard.stage_settings import ImageSettings
 from modelyard.stages.packed import Packed, digest_of, packed
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def image_content(job: Job, handlers: Handlers | None = None, beside: Path | Non
         handlers: what stands around the model.
         beside: the folder with their code and assets.
     """
-    settings, runtime = job.stage.settings, job.stage.uses["runtime"]
+    settings, runtime = job.stage.settings_as(ImageSettings), job.stage.uses["runtime"]
     models = packed(job)
     source = job.stage.uses.get("source")
     if runtime.component.image is None:
@@ -76,14 +77,14 @@ def image_content(job: Job, handlers: Handlers | None = None, beside: Path | Non
     else:
         server = _brought(job, models)
     return ImageContent(
-        repository=settings["repository"],
-        tag=settings["tag"] or digest_of(models)[:12],
+        repository=settings.repository,
+        tag=settings.tag or digest_of(models)[:12],
         labels={
-            "org.opencontainers.image.title": settings["name"],
-            "org.opencontainers.image.version": settings["version"],
+            "org.opencontainers.image.title": settings.name,
+            "org.opencontainers.image.version": settings.version,
             **{f"{_LABEL}{one.label}{name}": value for one in models for name, value in one.told().items()},
         },
-        several=bool(settings.get("models")),
+        several=bool(settings.models),
         **server,
     )
 
@@ -93,7 +94,8 @@ def _brought(job: Job, models: Sequence[Packed]) -> dict[str, Any]:
     use = job.stage.uses["runtime"]
     assert use.component.image is not None
     served = tuple(ServedModel(name=one.name, version=one.version, model=Model.open(one.folder)) for one in models)
-    context = job.context(ServerContext, name=job.stage.settings["name"], model=served[0].model, models=served)
+    name = job.stage.settings_as(ImageSettings).name
+    context = job.context(ServerContext, name=name, model=served[0].model, models=served)
     told = use.component.image(context, **use.params)
     if not isinstance(told, ServerImage) or not (told.base or use.component.base) or not told.entrypoint:
         msg = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from modelyard.artifacts import Dataset, Model
 from modelyard.contexts import OptimizeContext
 from modelyard.execution.job import Job
-from modelyard.stage import CLASSES_ROLE, LOSS_WEIGHTS
+from modelyard.stage import CLASSES_ROLE
+from modelyard.stage_settings import OptimizeSettings
 from modelyard.stages.handlers_ahead import check_ahead
 from modelyard.stages.model_facts import write_model_facts
 
@@ -21,7 +22,7 @@ def run(job: Job) -> None:
     check_ahead(job, dataset.facts, model.facts)
     if classes := job.stage.uses.get(CLASSES_ROLE):
         classes.component.bring()
-    weights = job.stage.settings.get(LOSS_WEIGHTS, {})
+    weights = job.stage.settings_as(OptimizeSettings).loss_weights
     context = job.context(OptimizeContext, model=model, dataset=dataset, loss_weights=weights)
     told = job.call("optimizer", context)
     write_model_facts(job, "optimizer", model.facts, told, warnings=tuple(context.warnings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import msgspec
 
 from modelyard.files.json import read_json
 from modelyard.launch.python_server import MODEL, MODELS
+from modelyard.stage_settings import DeliverySettings
 
 if TYPE_CHECKING:
     from modelyard.execution.job import Job
@@ -64,11 +65,11 @@ class Packed(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
 def packed(job: Job) -> list[Packed]:
     """Return the models that a stage reads."""
-    said = job.stage.settings.get("models")
+    said = job.stage.settings_as(DeliverySettings).models
     if not said:
         return [Packed(key="", name=job.config.name, version=None, folder=job.inputs["model"])]
     return [
-        Packed(key=key, folder=job.inputs[f"model:{key}"], name=one["name"], version=one["version"])
+        Packed(key=key, folder=job.inputs[f"model:{key}"], name=one.name, version=one.version)
         for key, one in said.items()
     ]
 
@@ -91,16 +92,13 @@ def joint_facts(models: Sequence[Packed]) -> dict[str, Any]:
 
 
 def of_model(job: Job, model: Packed) -> Job:
-    """Return a stage as if it were about one of its models: its components, inputs and settings by their usual names."""
+    """Return a stage as if it were about one of its models: its components and inputs by their usual names."""
     if not model.key:
         return job
     end, stage = f":{model.key}", job.stage
     uses = {role.removesuffix(end): use for role, use in stage.uses.items() if _concerns(role, end)}
     inputs = {role.removesuffix(end): path for role, path in job.inputs.items() if _concerns(role, end)}
-    settings: Mapping[str, Any] = {**stage.settings, **stage.settings["models"][model.key]}
-    return msgspec.structs.replace(
-        job, stage=msgspec.structs.replace(stage, uses=uses, settings=settings), inputs=inputs
-    )
+    return msgspec.structs.replace(job, stage=msgspec.structs.replace(stage, uses=uses), inputs=inputs)
 
 
 def _concerns(role: str, end: str) -> bool:

@@ -11,6 +11,7 @@ from modelyard.execution.job import Job
 from modelyard.files.json import read_json
 from modelyard.launch.usage import MEASURED
 from modelyard.rendering.templates import renderer
+from modelyard.stage_settings import RenderSettings, by_name
 from modelyard.stages.packed import joint_facts, packed
 
 
@@ -22,13 +23,13 @@ def run(job: Job) -> None:
         StageFailed: Kubernetes objects among what it wrote break a rule.
     """
     use = job.stage.uses["target"]
-    settings = job.stage.settings
+    settings = job.stage.settings_as(RenderSettings)
     image = read_json(job.inputs["image"], ImageFacts)
     held = packed(job)
     model, models = joint_facts(held), {one.path: one.facts for one in held if one.key}
-    always = {**settings, "image": image, "model": model, "models": models, "params": use.params}
+    always = {**by_name(settings), "image": image, "model": model, "models": models, "params": use.params}
     render = renderer(job.base.project, use.component.template_folders, always)
-    facts = {"name": settings["name"], "version": settings["version"], "server_memory_bytes": _measured(job)}
+    facts = {"name": settings.name, "version": settings.version, "server_memory_bytes": _measured(job)}
     job.call("target", job.context(TargetContext, image=image, model=model, models=models, render=render, **facts))
     files = sorted(p.name for p in job.base.out.rglob("*") if p.is_file())
     if not files:
@@ -71,7 +72,7 @@ def _check(job: Job, image: ImageFacts) -> None:
     from modelyard.kubernetes.rendered import check_rendered
 
     version = str(job.stage.uses["target"].params.get("kubernetes_version") or VERSION)
-    name, base = job.stage.settings["name"], job.base
+    name, base = job.stage.settings_as(RenderSettings).name, job.base
     found = check_rendered(base.out, name=name, image=image.reference, version=version, log=base.log, warn=base.warn)
     if found.objects or base.warnings:
         base.metrics.update(objects=found.objects, warnings=found.warnings + len(base.warnings))

@@ -16,10 +16,10 @@ from modelyard.errors import DataError, GateError
 from modelyard.files.hashing import hash_file
 from modelyard.files.json import write_json
 from modelyard.metrics.standard import STANDARD
+from modelyard.stage_settings import SelectSettings
 from modelyard.variants.cross_validated import Folds, cross_validated, folds_in, with_means
 from modelyard.variants.evaluation import ANSWERS, Evaluation, Measured, read_measured
 from modelyard.variants.gates import Gates
-from modelyard.variants.lineage import Lineage, lineages_of
 from modelyard.variants.over_seeds import over_seeds
 from modelyard.variants.own_gates import OwnGate, own_gates
 from modelyard.variants.own_gates import misses as own_misses
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelyard.execution.job import Job
+    from modelyard.stage_settings import Lineage
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ def run(job: Job) -> None:
     """
     names = [role.partition(":")[2] for role in job.inputs if role.startswith("evaluation:")]
     candidates = {n: Candidate(job.inputs[f"evaluation:{n}"], job.inputs[f"model:{n}"]) for n in names}
-    settings = job.stage.settings
+    settings = job.stage.settings_as(SelectSettings)
     known = {name: read_measured(one.evaluation) for name, one in candidates.items()}
     first = next(iter(with_means(known, cross_validated(folds_in(job.inputs.items()))).values()))
-    gates = Gates.parse(settings["gates"], quantities=first.metrics.values())
+    gates = Gates.parse(settings.gates, quantities=first.metrics.values())
     kept = {file: job.log_file.with_suffix(f".{file}") for file in _TOLD}
     for place in kept.values():
         place.unlink(missing_ok=True)
@@ -95,17 +96,17 @@ _TOLD = ("selection.json", "table.md")
 
 
 def _select(job: Job, candidates: Mapping[str, Candidate], gates: Gates) -> Selection:
-    settings = job.stage.settings
+    settings = job.stage.settings_as(SelectSettings)
     return select(
         candidates,
         job.base.out,
-        rule=settings["rule"],
+        rule=settings.rule,
         gates=gates,
-        baseline=settings["baseline"],
-        trained_alike=settings["trained_alike"],
-        trained_unlike=settings["trained_unlike"],
-        controls=settings["controls"],
-        lineages=lineages_of(settings),
+        baseline=settings.baseline,
+        trained_alike=settings.trained_alike,
+        trained_unlike=settings.trained_unlike,
+        controls=settings.controls,
+        lineages=settings.lineages,
         own=own_gates({role.removeprefix("gate:"): use for role, use in job.stage.uses.items()}),
         folds=folds_in(job.inputs.items()),
         log=job.base.log,

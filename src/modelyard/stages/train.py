@@ -8,7 +8,7 @@ from modelyard.artifacts import Dataset, ModelFacts, SampleShape
 from modelyard.contexts import TrainContext
 from modelyard.errors import PluginError
 from modelyard.execution.job import Job
-from modelyard.stage import LOSS_WEIGHTS
+from modelyard.stage_settings import TrainSettings
 from modelyard.stages.handlers_ahead import check_ahead
 from modelyard.stages.model_facts import write_model_facts
 
@@ -30,11 +30,11 @@ def run(job: Job) -> None:
         return job.call("model", input_shape, classes)
 
     facts = _facts(job, dataset)
-    settings = job.stage.settings
-    weights = settings.get(LOSS_WEIGHTS, {})
+    settings = job.stage.settings_as(TrainSettings)
+    weights = settings.loss_weights
     context = job.context(TrainContext, dataset=dataset, build_model=build_model, facts=facts, loss_weights=weights)
     told = job.call("trainer", context)
-    written = write_model_facts(job, "trainer", facts, told, said=settings.get("signature", {}))
+    written = write_model_facts(job, "trainer", facts, told, said=settings.signature)
     if not job.stage.uses["trainer"].component.learns:  # a training is kept, and its model refused where it goes on
         check_ahead(job, dataset.facts, written)
 

@@ -11,7 +11,7 @@ from modelyard.metrics import Interval, Metric, Quantity
 from modelyard.metrics.figures import number
 
 if TYPE_CHECKING:
-    from modelyard.variants.lineage import Lineage
+    from modelyard.stage_settings import Lineage
     from modelyard.variants.row import Row
 
 

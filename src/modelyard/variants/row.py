@@ -10,9 +10,9 @@ from msgspec import UNSET, UnsetType
 from modelyard.metrics import Metric, metric_of
 
 if TYPE_CHECKING:
+    from modelyard.stage_settings import Lineage
     from modelyard.variants.evaluation import Measured
     from modelyard.variants.gates import Judgement
-    from modelyard.variants.lineage import Lineage
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from modelyard.component import parameters_of
+from modelyard.stage_settings import ServerSettings
 from modelyard_plugins.runtimes import litert, onnxruntime
 
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
@@ -111,7 +112,7 @@ def parts_of(registered: Any, **params: Any) -> Any:
     component = component_of(
         "runtime", name, function, traits, Source("runtimes", "built-in", Path(MODULES["litert"].__file__ or ""))
     )
-    settings = {"name": "digits", "port": 8080}
+    settings = ServerSettings(name="digits", port=8080)
     return python_server.parts(
         settings, Use(component, {"threads": 1, "grpc_port": None} | params), {"model": Path("model")}
     )
