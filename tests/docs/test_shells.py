@@ -15,6 +15,7 @@ import pytest
 from modelyard.frontend import scaffold
 from tests.docs.pages import PAGES, ROOT, Block, blocks, calls, commands, write
 from tests.docs.shell import run
+from tests.known import know
 from tests.kubernetes.api_stub import serve
 from tests.standins import tls
 
@@ -246,7 +247,7 @@ def test_the_commands_of_a_page_plan_its_builds(page: str, tmp_path: Path) -> No
     else:
         scaffold.new_project(project)
     commit_all(project)
-    follow(page, project / PLANS[page], before=PLAN_ONLY)
+    follow(page, know(project / PLANS[page]), before=PLAN_ONLY)
 
 
 def test_every_page_with_commands_is_tried() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.serving import fuzz, named_models
 
-SECONDS = float(os.environ.get("MODELYARD_TEST_FUZZ_SECONDS", "5"))
+SECONDS = float(os.environ.get("MODELYARD_TEST_FUZZ_SECONDS", "3"))
 
 
 @pytest.fixture(scope="module")

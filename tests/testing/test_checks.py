@@ -123,7 +123,7 @@ def test_an_optimizer_must_refuse_in_words(toy: Path) -> None:
         pytest.param("float32", {}, {"bits": 8}, marks=pytest.mark.thorough),
         pytest.param("float16", {}, {"bits": 8}, marks=pytest.mark.thorough),
         pytest.param("dynamic-range", {}, {"bits": 8}, marks=pytest.mark.thorough),
-        ("int8", {"calibration_samples": 50}, {"io": "int16"}),
+        pytest.param("int8", {"calibration_samples": 50}, {"io": "int16"}, marks=pytest.mark.thorough),
         pytest.param("int16x8", {"calibration_samples": 50}, {"calibration_samples": 0}, marks=pytest.mark.thorough),
         pytest.param("prune", {"epochs": 4}, {"skip": ["no_such_layer"]}, marks=pytest.mark.thorough),
         pytest.param("cluster", {"clusters": 8}, {"preserve_sparsity": True}, marks=pytest.mark.thorough),
@@ -134,6 +134,7 @@ def test_an_optimizer_must_refuse_in_words(toy: Path) -> None:
 def test_built_in_optimizers_keep_the_contract(
     small_project: Path, name: str, params: dict[str, object], refused: dict[str, object]
 ) -> None:
+    """Those of ONNX do in every run, where nothing has to import a framework: `tests/front_door/test_onnx_road.py`."""
     checked = check_optimizer(name, project=small_project, params=params, refuses=[refused])
     assert checked.evaluation.metric("accuracy").value > 0.8
 

@@ -221,7 +221,7 @@ class MockCluster(KafkaBroker):
 
     program, module = sys.executable, "confluent_kafka"
     has_passwords = refuses = sets_up = False
-    server_kills = 2  # it waits for each that was killed until that would have been heard, and as long again
+    server_kills = 1  # it waits for each that was killed until that would have been heard, and as long again
     hears_to_the_end = False  # it takes no commits once a rebalance has begun
     code = """
 import ctypes
