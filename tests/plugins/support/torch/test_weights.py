@@ -154,7 +154,7 @@ def test_a_builder_that_returns_no_module_is_told(
     with pytest.raises(
         PluginError, match=r"own:build returned a builtins\.list, not a torch\.nn\.Module\n  return the"
     ):
-        write_built(bench.train(stripes_dataset, list), "own:build", file, tmp_path / "model.pt2")
+        write_built(bench.train(stripes_dataset, list), "own:build", file, tmp_path / "model.pt2", "channels-last")
 
 
 def test_what_weights_lack_is_told_at_load(tmp_path: Path, doit: Doit) -> None:
