@@ -72,9 +72,8 @@ class _Losses:
         from modelyard_plugins.support.per_sample import PerSample
 
         self._levels, self._loss, self._width = levels, PerSample(), PerSample()
-        self._each: Any = (
-            0.0  # of each quantile, added up over all samples: its loss, and the part of the labels below it
-        )
+        # of each quantile, added up over all samples: its loss, and the part of the labels below it
+        self._each: Any = 0.0
         self._below: Any = 0.0
 
     def update(self, block: Answers) -> None:
