@@ -97,7 +97,9 @@ def ways(model: Model, x: np.ndarray) -> dict[str, Callable[[], float]]:
     def evaluation(workers: int) -> Callable[[], float]:
         output = model.facts.answer
         return timed(
-            lambda: predict(lambda: open_model(model.folder), {"input": x}, answers, output, TASK, 256, workers, quiet)
+            lambda: predict(
+                lambda: open_model(model.folder), {"input": x}, answers, output, TASK, 256, workers, quiet, {}
+            )
         )
 
     return {
