@@ -1,6 +1,7 @@
 """`doit` as a person starts it, forked from a process that has imported it already, which is most of what a short run takes.
 
-That process is started by the first run, and lives as long as the tests. A run has its folder, variables and streams
+That process is started by the first run, and lives as long as the tests; so do those that its workers are forked from, see
+`tests/warm_workers.py`. A run has its folder, variables and streams
 from the test, and begins and ends as that of `python -m doit` does. What Python reads of its environment when it starts
 cannot be given to one that has started: with other such variables a run is started anew, as are those of `Popen`.
 """
@@ -76,9 +77,11 @@ def _ask(request: str, streams: list[int], timeout_s: float) -> int | None:
 def _server() -> socket.socket:
     """Start the process that runs are forked from; it ends when this one does, which closes the socket."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    life, _ = os.pipe()  # the end to write to is open for as long as this process lives
     with theirs:
         number = theirs.fileno()
-        command = [sys.executable, str(_SERVER), str(number), "doit"]  # the word lets `modelyard.startup` in
+        command = [sys.executable, str(_SERVER), str(number), str(life), "doit"]  # the word lets `modelyard.startup` in
         nothing = subprocess.DEVNULL
-        subprocess.Popen(command, stdin=nothing, stdout=nothing, pass_fds=[number])
+        subprocess.Popen(command, stdin=nothing, stdout=nothing, pass_fds=[number, life])
+    os.close(life)
     return ours

@@ -1,7 +1,8 @@
-"""The process that runs of `doit` are forked from, see `tests.warm`: `python warm_server.py SOCKET`.
+"""The process that runs of `doit` are forked from, see `tests.warm`: `python warm_server.py SOCKET LIFE`.
 
 A request is a message of JSON with four open files: the run's three streams, and a socket. On that comes the run's
-process id, in 32 bytes, and when it has ended its exit code. Nothing of the tests is imported here.
+process id, in 32 bytes, and when it has ended its exit code. The pipe `LIFE` ends with the tests. Of the tests nothing but
+`warm_workers` is imported here.
 """
 
 from __future__ import annotations
@@ -65,5 +66,7 @@ def _become(streams: list[int], arguments: list[str], folder: str, environment: 
 if __name__ == "__main__":
     for name in _IMPORTED:
         importlib.import_module(name)
+    if sys.platform == "linux":  # others have no abstract sockets
+        importlib.import_module("warm_workers").use(int(sys.argv[2]))
     serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module("doit", run_name="__main__", alter_sys=True)
