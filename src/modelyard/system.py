@@ -133,7 +133,7 @@ def sync_file_system(descriptor: int) -> bool:
 def boot() -> tuple[str, int]:
     """Return which start of the machine this is, and when that was, in ns since 1970; an empty text where it is not told."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip(), time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     except OSError:
         return "", 0

@@ -71,7 +71,7 @@ class DigestTable:
         root = f"{os.path.abspath(folder)}/"
         statement = "select path, ino, size, mtime_ns, ctime_ns, digest from files where path > ? and path < ?"
         rows = self._use(lambda c: c.execute(statement, (root, f"{root[:-1]}0")).fetchall())  # "0" comes behind "/"
-        self._rows = {row[0]: row[1:] for row in rows}
+        self._rows |= {row[0]: row[1:] for row in rows}
 
     def _hash(self, files: Sequence[tuple[str, os.stat_result]]) -> list[str]:
         """Hash files, and write down those that have stood still meanwhile and for a while before."""

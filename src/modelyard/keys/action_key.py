@@ -6,6 +6,8 @@ difference said in words.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import threading
@@ -31,6 +33,7 @@ from modelyard.stage import Stage
 from modelyard.stage_settings import by_name
 
 _SOURCES = Path(__file__).parents[2]
+_TEMPLATES = "templates 1"
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
@@ -221,14 +224,24 @@ class Fingerprinter:
         )
 
     def _templates_named_in(self, template: Path) -> list[str]:
-        note = f"template 1 {self._table.file(template)}"
-        known = self._table.note(note)
-        if known is None:
+        digest = self._table.file(template)
+        if digest not in self._known_templates:
             from modelyard.rendering.templates import names_in
 
-            known = msgspec.json.encode(names_in(template))
-            self._table.write_note(note, known)
-        return decode(known, list[str])
+            self._known_templates[digest] = names_in(template)
+            self._table.write_note(_TEMPLATES, msgspec.json.encode(self._known_templates))
+        return self._known_templates[digest]
+
+    @functools.cached_property
+    def _known_templates(self) -> dict[str, list[str]]:
+        """For the digests of templates, the names of those that they include, extend or import."""
+        from modelyard.rendering.templates import builtin_folder
+
+        self._table.read_ahead(builtin_folder())
+        known = self._table.note(_TEMPLATES)
+        with contextlib.suppress(ValueError):
+            return decode(known, dict[str, list[str]]) if known else {}
+        return {}
 
     def _files(self, role: str, use: Use) -> dict[str, Any]:
         component = use.component

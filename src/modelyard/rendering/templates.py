@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -84,13 +85,14 @@ def template_files(
             when it is stale.
     """
     found: dict[Path, None] = {}
-    waiting = [_required(project, name, extra) for name in reversed(names)]
+    places = folders(project, extra)
+    waiting = [_nearest(name, places) or _required(project, name, extra) for name in reversed(names)]
     while waiting:
         file = waiting.pop()
         if file in found:
             continue
         found[file] = None
-        near = (find(project, name, extra) for name in (named or names_in)(file))
+        near = (_nearest(name, places) for name in (named or names_in)(file))
         waiting += reversed([path for path in near if path is not None])
     return list(found)
 
@@ -106,11 +108,16 @@ def names_in(file: Path) -> list[str]:
 
 def find(project: Path, name: str, extra: Sequence[Path] = ()) -> Path | None:
     """Return the file that the template `name` stands for, or None."""
-    places = [builtin_folder()] if name.startswith(BUILTIN) else folders(project, extra)
+    return _nearest(name, folders(project, extra))
+
+
+def _nearest(name: str, places: Sequence[Path]) -> Path | None:
+    """Return the file of the template `name` in the first of `places` that has it; the last of them is the built-in one's."""
     path = name.removeprefix(BUILTIN)
     if ".." in path.split("/") or "\\" in path:
         return None
-    return next((place / path for place in places if (place / path).is_file()), None)
+    files = (f"{place}/{path}" for place in (places[-1:] if name.startswith(BUILTIN) else places))
+    return next((Path(file) for file in files if os.path.isfile(file)), None)  # noqa: PTH113 - the hot path
 
 
 def references(source: str, where: str = "template") -> list[str]:
