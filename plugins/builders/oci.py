@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import ImageFacts
 from modelyard.contexts import Lack, Locked, Problem
 from modelyard.errors import ToolError
 from modelyard.params import InputPath, PositiveInt
@@ -19,6 +18,7 @@ from modelyard_plugins.support.layer_limit import DEFAULT, limit_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from modelyard.artifacts import ImageFacts
     from modelyard.contexts import CheckContext, ImageContext, PreflightContext
     from modelyard.oci.base import Base
     from modelyard.oci.bytecode import Bytecode

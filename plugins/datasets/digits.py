@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard.artifacts import Splits
 from modelyard_plugins.support.data.splitting import TestFraction, stratified_split
 
 if TYPE_CHECKING:
+    from modelyard.artifacts import Splits
     from modelyard.contexts import StageContext
     from modelyard.hookspecs import Register
 
@@ -22,6 +22,8 @@ def digits(context: StageContext, *, test_fraction: TestFraction = 0.2) -> Split
     """
     import numpy as np
     from sklearn.datasets import load_digits
+
+    from modelyard.artifacts import Splits
 
     bunch = load_digits()
     images = bunch.images.astype(np.uint8)[..., np.newaxis]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import OpenFraction, PositiveInt
-from modelyard_plugins.support.images import check_image_shape
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ def digits_cnn(
         dropout: fraction of the hidden units that each training step leaves out.
     """
     import tf_keras
+
+    from modelyard_plugins.support.images import check_image_shape
 
     check_image_shape("digits-cnn", input_shape, smallest=2)
     layers = tf_keras.layers

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file
 from modelyard.params import PositiveFloat, PositiveInt
-from modelyard_plugins.support.keras import fine_tuning
-from modelyard_plugins.support.keras_files import load_keras, save_keras
 from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
@@ -35,6 +32,10 @@ def fine_tune(
         batch_size: samples a step.
         learning_rate: Adam's step size.
     """
+    from modelyard.artifacts import format_file
+    from modelyard_plugins.support.keras import fine_tuning
+    from modelyard_plugins.support.keras_files import load_keras, save_keras
+
     start(context.seed)
     model = load_keras(context.model.path)
     figures = fine_tuning.fine_tune(context, model, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
-from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 def float16(context: OptimizeContext) -> None:
     """Convert to LiteRT with weights in float16: half the size."""
+    from modelyard_plugins.support.litert.convert import convert
+
     convert(context, _configure, weights="float16")
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard import hookimpl
 from modelyard.params import PositiveInt
-from modelyard_plugins.support.litert.convert import convert
 from modelyard_plugins.support.tensorflow import TENSORFLOW
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ def int16x8(context: OptimizeContext, *, calibration_samples: PositiveInt = 200)
         calibration_samples: training samples that the ranges of the activations are measured on; 100 to 500 are usual.
     """
     from modelyard_plugins.support.data.calibration import rows_to_measure
+    from modelyard_plugins.support.litert.convert import convert
 
     rows = rows_to_measure(context, calibration_samples)
 

@@ -8,9 +8,7 @@ from modelyard import hookimpl
 from modelyard.errors import ConfigError
 from modelyard.params import PositiveInt
 from modelyard.tensors import is_whole
-from modelyard_plugins.support.keras.quantized import QAT, skipped_layers
-from modelyard_plugins.support.litert.convert import convert
-from modelyard_plugins.support.tensorflow import TENSORFLOW
+from modelyard_plugins.support.tensorflow import QAT, TENSORFLOW
 
 if TYPE_CHECKING:
     from modelyard.contexts import OptimizeContext
@@ -38,6 +36,7 @@ def int8(
         ConfigError: `io` is int8, and samples are whole numbers such as token ids.
     """
     from modelyard_plugins.support.data.calibration import rows_to_measure
+    from modelyard_plugins.support.litert.convert import convert
 
     whole = [one.dtype for one in context.model.facts.inputs if is_whole(one.dtype)]
     if io == "int8" and whole:
@@ -60,6 +59,9 @@ def int8(
 
 def _convert_trained(context: OptimizeContext, io: Io) -> None:
     """Convert a model that `qat` trained; what it skipped, and what has such a layer before it, stays in float."""
+    from modelyard_plugins.support.keras.quantized import skipped_layers
+    from modelyard_plugins.support.litert.convert import convert
+
     kernels = convert(
         context,
         lambda tf, converter: _configure(tf, converter, io),

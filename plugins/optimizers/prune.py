@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file
 from modelyard.errors import ConfigError, StageFailed
 from modelyard.params import OpenFraction, PositiveFloat, PositiveInt
-from modelyard_plugins.support.keras import fine_tuning
-from modelyard_plugins.support.keras.kernels import leave_out
-from modelyard_plugins.support.keras.kernels import sparsity as sparsity_of
-from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
-from modelyard_plugins.support.keras_files import load_keras, save_keras
 from modelyard_plugins.support.losses import LOSSES
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 
@@ -62,6 +56,10 @@ def prune(
     """
     import tensorflow_model_optimization as tfmot
 
+    from modelyard.artifacts import format_file
+    from modelyard_plugins.support.keras import fine_tuning
+    from modelyard_plugins.support.keras_files import load_keras, save_keras
+
     start(context.seed)
     check_pattern(pattern, sparsity)
     parent = load_keras(context.model.path)
@@ -100,6 +98,8 @@ def prunable_layers(model: Any, skip: tuple[str, ...], pattern: Pattern = "unstr
     Raises:
         ConfigError: `skip` names no layer, a layer with weights cannot be pruned, or no layer is left.
     """
+    from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
+
     wanted = [layer for layer in not_skipped(model, skip, "prune") if layer.weights]
     refused = {layer.name: why for layer in wanted if (why := _refusal(layer, pattern))}
     advice = "give them a get_prunable_weights method" if pattern == "unstructured" else "leave the pattern out"
@@ -161,8 +161,10 @@ def check_sparsity(model: Any, names: list[str], wanted: float) -> None:
     Raises:
         StageFailed: a layer has fewer.
     """
+    from modelyard_plugins.support.keras.kernels import sparsity
+
     for name, kernels in _arrays(model, names).items():
-        found = sparsity_of(kernels)
+        found = sparsity(kernels)
         # the fraction is rounded to whole weights, in each kernel
         if found < wanted - len(kernels) / sum(kernel.size for kernel in kernels):
             msg = (
@@ -180,6 +182,8 @@ def check_2_by_4(model: Any, names: list[str]) -> None:
     """
     from tensorflow_model_optimization.python.core.sparsity.keras.pruning_utils import is_pruned_m_by_n
 
+    from modelyard_plugins.support.keras.kernels import leave_out
+
     for name in names:
         if not all(is_pruned_m_by_n(kernel, _2_BY_4) for kernel in _kernels(model.get_layer(name))):
             msg = f"prune: the layer {name!r} does not keep the pattern 2:4\n  {leave_out(name)}"
@@ -188,9 +192,11 @@ def check_2_by_4(model: Any, names: list[str]) -> None:
 
 def reached(model: Any, names: list[str]) -> dict[str, Any]:
     """Return the sparsity over all pruned layers and for each of them."""
+    from modelyard_plugins.support.keras.kernels import sparsity
+
     arrays = _arrays(model, names)
-    each = {name: sparsity_of(kernels) for name, kernels in arrays.items()}
-    return {"sparsity": sparsity_of([k for kernels in arrays.values() for k in kernels]), "sparsity_per_layer": each}
+    each = {name: sparsity(kernels) for name, kernels in arrays.items()}
+    return {"sparsity": sparsity([k for kernels in arrays.values() for k in kernels]), "sparsity_per_layer": each}
 
 
 def _arrays(model: Any, names: list[str]) -> Mapping[str, list[NDArray[np.float32]]]:

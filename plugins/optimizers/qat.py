@@ -20,7 +20,6 @@ from modelyard_plugins.support.keras.kernels import (
 )
 from modelyard_plugins.support.keras.layer_choice import check_any, check_refused, not_skipped
 from modelyard_plugins.support.keras.quantized import (
-    QAT,
     load_quantized,
     quantize,
     quantized_kernels,
@@ -29,7 +28,7 @@ from modelyard_plugins.support.keras.quantized import (
 )
 from modelyard_plugins.support.keras_files import load_keras
 from modelyard_plugins.support.losses import LOSSES
-from modelyard_plugins.support.tensorflow import TENSORFLOW, start
+from modelyard_plugins.support.tensorflow import QAT, TENSORFLOW, start
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,6 +23,9 @@ TENSORFLOW: Traits = {
     "deterministic": True,  # by `start`
 }
 
+QAT = "tf_keras_qat"
+"""The format of a model with fake quantization in it: only a conversion to integers makes sense of it."""
+
 TENSORFLOW_ONNX: Traits = {**TENSORFLOW, "tools": (*TENSORFLOW["tools"], "onnx", "tf2onnx")}
 """Those of a component that exports to ONNX, too."""
 

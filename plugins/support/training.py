@@ -11,7 +11,6 @@ from modelyard.errors import ConfigError, PluginError, StageFailed
 from modelyard.files.json import write_json
 from modelyard.tensors import is_whole
 from modelyard_plugins.support.data.splitting import row_split, stratified_split
-from modelyard_plugins.support.heads import learnt
 from modelyard_plugins.support.losses import NO_LOSS
 
 if TYPE_CHECKING:
@@ -157,6 +156,7 @@ def _check_classes(context: TrainContext) -> None:
         DataError: there is not.
     """
     from modelyard_plugins.support.data.labels import check_each_class
+    from modelyard_plugins.support.heads import learnt
 
     facts, train = context.dataset.facts, context.dataset.facts.splits["train"]
     if facts.loss == "cross-entropy":
@@ -169,6 +169,8 @@ def _check_classes(context: TrainContext) -> None:
 
 def class_labels(context: TrainContext) -> dict[str, NDArray[Any]]:
     """Return the labels that are one class a sample, shape `(samples,)`, of each output that learns some, by its name."""
+    from modelyard_plugins.support.heads import learnt
+
     dataset = context.dataset
     losses = learnt(context) or {dataset.facts.answer.name: dataset.facts.loss}
     named = [name for name, loss in losses.items() if loss == "cross-entropy"]

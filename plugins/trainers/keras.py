@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file
 from modelyard_plugins.support.keras.keras3 import KERAS, start
-from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
-from modelyard_plugins.support.keras.training import build_model, train_model
 from modelyard_plugins.support.losses import ANY
 from modelyard_plugins.support.training import problems
 from modelyard_plugins.support.training_params import TrainingParams
@@ -27,6 +24,10 @@ def train(context: TrainContext, *, params: TrainingParams) -> ModelFacts | None
         params: the configuration.
     """
     import keras
+
+    from modelyard.artifacts import format_file
+    from modelyard_plugins.support.keras.keras3_files import check_model, check_savable, save_keras3
+    from modelyard_plugins.support.keras.training import build_model, train_model
 
     start(context.seed)
     model = build_model(keras, context, check_model)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard import hookimpl
-from modelyard.artifacts import format_file
-from modelyard_plugins.support.keras.training import build_model, train_model
-from modelyard_plugins.support.keras_files import check_model, save_keras
 from modelyard_plugins.support.losses import ANY
 from modelyard_plugins.support.tensorflow import TENSORFLOW, start
 from modelyard_plugins.support.training import problems
@@ -27,6 +24,10 @@ def train(context: TrainContext, *, params: WithoutLion) -> ModelFacts | None:
         params: the configuration.
     """
     import tf_keras
+
+    from modelyard.artifacts import format_file
+    from modelyard_plugins.support.keras.training import build_model, train_model
+    from modelyard_plugins.support.keras_files import check_model, save_keras
 
     start(context.seed)
     model = build_model(tf_keras, context, check_model)

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-QAT = "tf_keras_qat"
-"""The format of a model with fake quantization in it: only a conversion to integers makes sense of it."""
-
 
 @contextmanager
 def quantize_scope() -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelyard.artifacts import format_file
 from modelyard.errors import StageFailed
-from modelyard_plugins.support.tensorflow import start
+from modelyard_plugins.support.tensorflow import QAT, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def convert(
 
 
 def _keras_model(context: OptimizeContext) -> Any:
-    from modelyard_plugins.support.keras.quantized import QAT, load_quantized
+    from modelyard_plugins.support.keras.quantized import load_quantized
     from modelyard_plugins.support.keras_files import load_keras
 
     load = load_quantized if context.model.facts.format == QAT else load_keras

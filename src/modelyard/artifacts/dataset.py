@@ -9,11 +9,7 @@ import msgspec
 
 from modelyard.artifacts.names import samples_file, sent_file, slice_file
 from modelyard.artifacts.samples import Tensors
-from modelyard.files.columns import open_column
-from modelyard.files.halves import widened
 from modelyard.files.json import read_json
-from modelyard.files.npy import open_array
-from modelyard.files.ragged_files import open_ragged
 from modelyard.tensors import InputFacts, Loss, OutputFacts, model_inputs
 
 if TYPE_CHECKING:
@@ -125,11 +121,17 @@ class Dataset(msgspec.Struct, frozen=True):
         sent = {one.name: self._sent(split, one).lengths for one in self.facts.sent if one.pad is not None}
         return {**{f"sent:{name}": own for name, own in sent.items()}, **self.lengths(split)}
 
+    # What opens columns is imported when one is opened: who plans a build opens none
+
     def _samples(self, split: Split, one: InputFacts) -> Any:
         if one.dtype == "bytes":
+            from modelyard.files.columns import open_column
+
             name = samples_file(split, one.name).removesuffix(".npy")
             return open_column(self.folder, name, one.dtype, one.shape)
         if one.pad is None:
+            from modelyard.files.halves import widened
+
             return widened(self._load(samples_file(split, one.name)))
         if not one.mask:
             return self._ragged(split, one)
@@ -137,6 +139,8 @@ class Dataset(msgspec.Struct, frozen=True):
         return self._ragged(split, masked).mask()
 
     def _ragged(self, split: Split, one: InputFacts) -> RaggedArray:
+        from modelyard.files.ragged_files import open_ragged
+
         return open_ragged(self.folder, samples_file(split, one.name).removesuffix(".npy"), one.pad or 0)
 
     def sent(self, split: Split = "test") -> dict[str, Any]:
@@ -150,6 +154,9 @@ class Dataset(msgspec.Struct, frozen=True):
         return {one.name: self._sent(split, one) for one in self.facts.sent}
 
     def _sent(self, split: Split, one: InputFacts) -> Any:
+        from modelyard.files.columns import open_column
+        from modelyard.files.ragged_files import open_ragged
+
         name = sent_file(split, one.name)
         if one.pad is not None:
             return open_ragged(self.folder, name, one.pad)
@@ -187,5 +194,7 @@ class Dataset(msgspec.Struct, frozen=True):
         return {one.name: model_inputs(raw[one.name][rows], one.dtype, one.preprocessing) for one in self.facts.inputs}
 
     def _load(self, name: str) -> NDArray[np.generic]:
+        from modelyard.files.npy import open_array
+
         array: NDArray[np.generic] = open_array(self.folder / name)
         return array

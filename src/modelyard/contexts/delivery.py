@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.artifacts import ImageFacts
 from modelyard.contexts.stages import StageContext
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+    from modelyard.artifacts import ImageFacts
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelyard.artifacts import Model, ServerFacts
 from modelyard.contexts.stages import StageContext
+
+if TYPE_CHECKING:
+    from modelyard.artifacts import Model, ServerFacts
 
 
 class Locked(msgspec.Struct, frozen=True):
@@ -22,6 +24,12 @@ class Locked(msgspec.Struct, frozen=True):
 
     file: Path
     packages: tuple[Any, ...]
+
+
+def _own_server() -> ServerFacts:
+    from modelyard.artifacts import ServerFacts  # whoever plans a build makes no image
+
+    return ServerFacts()
 
 
 class ImageContent(msgspec.Struct, frozen=True):
@@ -55,7 +63,7 @@ class ImageContent(msgspec.Struct, frozen=True):
     labels: Mapping[str, str]
     port: int
     base: str = ""
-    facts: ServerFacts = ServerFacts()
+    facts: ServerFacts = msgspec.field(default_factory=_own_server)
     optional_requirements: tuple[str, ...] = ()
     several: bool = False
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from modelyard.artifacts import Dataset, Model
 from modelyard.contexts.stages import StageContext
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from modelyard.artifacts import Dataset, Model
     from modelyard.component import Use
     from modelyard.metrics import Metric
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelyard.artifacts import Dataset, Model, ModelFacts, SampleShape
 from modelyard.contexts.stages import StageContext
+
+if TYPE_CHECKING:
+    from modelyard.artifacts import Dataset, Model, ModelFacts, SampleShape
 
 
 class TrainContext(StageContext, frozen=True, kw_only=True):
