@@ -20,8 +20,8 @@ from doit.exceptions import InvalidDodoFile, TaskFailed
 from modelyard.build.engine import Engine
 from modelyard.build.verdict import of_all
 from modelyard.commands.deployment import hand_down
-from modelyard.commands.doits import STATE
 from modelyard.commands.foreground import foreground_tasks
+from modelyard.commands.wording import STATE
 from modelyard.errors import ModelyardError
 from modelyard.frontend import doit_records as records
 from modelyard.frontend.reporter import reporter_class

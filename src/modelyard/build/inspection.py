@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from modelyard.build.verdict import Damage, Findings
 from modelyard.errors import DataError
-from modelyard.execution.variables import digest_of
 from modelyard.files.digests import DigestTable
 from modelyard.files.manifest import FileEntry, is_executable
 from modelyard.files.walk import walk
@@ -98,6 +97,8 @@ class Inspector:
 
     def _today(self, name: str) -> str:
         if name.startswith("$"):
+            from modelyard.execution.variables import digest_of  # few stages read any
+
             return digest_of(name[1:])
         path = os.path.normpath(self._workspace.project / name)
         try:

@@ -16,7 +16,6 @@ from modelyard.files.digests import DigestTable
 from modelyard.files.manifest import manifest_digest
 from modelyard.keys.action_key import Fingerprint, Fingerprinter
 from modelyard.keys.platform import Platform
-from modelyard.plan.names import with_upstream
 from modelyard.plan.planner import Plan
 from modelyard.project.load import Project
 from modelyard.project.workspace import Workspace
@@ -173,6 +172,8 @@ class Judge:
 
         The remote store is asked for what is not here: a trace, and whether its objects are there; none is fetched.
         """
+        from modelyard.plan.names import with_upstream  # a build with nothing to do asks for no verdict
+
         known, needed = self._verdicts, with_upstream(self._plan, stages)
         for stage in needed:
             if stage.id not in known:

@@ -16,7 +16,6 @@ from doit.exceptions import InvalidCommand
 
 from modelyard.commands.wording import hear_no_more, option_error
 from modelyard.errors import ModelyardError, PlanError
-from modelyard.plan.names import stages_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +105,8 @@ class ProjectCommand(ModelyardCommand):
 
     def stages(self, plan: Plan, names: Sequence[str]) -> list[Stage]:
         """Return the stages that the command line names, or all if it names none."""
+        from modelyard.plan.names import stages_named  # a build takes an option from here, and no more
+
         return stages_named(plan, names, self.get_name()) if names else list(plan.stages.values())
 
     def need_names(self, names: Sequence[str], what: str = "STAGE") -> None:

@@ -18,10 +18,7 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.build.verdict import in_words
-from modelyard.commands.wording import dodo_error, hear_no_more, option_error, task_error
-
-STATE = "state"
-"""The name, in the `meta` of a stage's task, of what tells the stage's state."""
+from modelyard.commands.wording import STATE, dodo_error, hear_no_more, option_error, task_error
 
 
 class _Told:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from modelyard.commands.serving import prepare
 from modelyard.errors import ToolError
 
 if TYPE_CHECKING:
@@ -144,6 +143,7 @@ def _peer(engine: Engine, plan: Plan, task: str) -> Iterator[Peer]:
     Raises:
         ToolError: the project names no broker, or its client is not there.
     """
+    from modelyard.commands.serving import prepare
     from modelyard.launch.events import peer_of
 
     with tempfile.TemporaryDirectory(prefix="modelyard-events-") as folder:

@@ -19,7 +19,6 @@ from doit.exceptions import TaskFailed
 
 from modelyard.build.engine import Engine
 from modelyard.commands import deployment, events
-from modelyard.commands.serving import prepare
 from modelyard.commands.wording import STAYS
 from modelyard.errors import ModelyardError, ToolError
 from modelyard.plan.planner import Plan
@@ -142,6 +141,7 @@ def serve(engine: Engine, plan: Plan) -> None:
         ToolError: the server ended by itself with an error, which it has printed; or the runtime has none outside of
             its image.
     """
+    from modelyard.commands.serving import prepare
     from modelyard.launch.local_server import command
 
     with tempfile.TemporaryDirectory(prefix="modelyard-serve-") as folder:

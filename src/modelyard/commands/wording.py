@@ -22,6 +22,8 @@ _ABOUT_AN_OPTION = (
 )
 _NOT_A_VALUE = r"(?s)Error parsing parameter '(?P<name>\w+)'[^\n]*\n(?P<why>.*)"
 _NO_CHOICE = r"Error parsing parameter '(?P<name>\w+)'\. Provided '(?P<value>.*)' but available choices"
+STATE = "state"
+"""In the `meta` of a stage's task: what tells the stage's state."""
 STAYS = "stays"
 """In the `meta` of a group of tasks: each of them has the terminal until it is ended."""
 _KINDS = {int: "a whole number", float: "a number", bool: "yes or no"}

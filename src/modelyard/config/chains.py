@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from modelyard.component import Use
-from modelyard.config.matrix import Combination, expand
 from modelyard.config.names import check_name
 from modelyard.config.table_reader import TableReader
 from modelyard.errors import ConfigError
+
+if TYPE_CHECKING:
+    from modelyard.config.matrix import Combination
 
 
 def read_variants(reader: TableReader) -> tuple[dict[str, tuple[Use, ...]], dict[str, tuple[str, ...]]]:
@@ -28,7 +31,7 @@ def read_variants(reader: TableReader) -> tuple[dict[str, tuple[Use, ...]], dict
         chain = reader.where("variants", name)
         found[name] = tuple(reader.step(step, chain.at(number)) for number, step in enumerate(steps))
         origins[name] = ("variants",)
-    for one in expand(reader.table("matrix"), reader.source):
+    for one in _combinations(reader):
         found[one.variant] = _combination(reader, one, origins)
         origins[one.variant] = ("matrix", one.matrix)
     if not found:
@@ -37,6 +40,13 @@ def read_variants(reader: TableReader) -> tuple[dict[str, tuple[Use, ...]], dict
         )
         raise ConfigError(msg)
     return found, origins
+
+
+def _combinations(reader: TableReader) -> Iterator[Combination]:
+    if matrices := reader.table("matrix"):
+        from modelyard.config.matrix import expand  # most projects have none
+
+        yield from expand(matrices, reader.source)
 
 
 def _combination(reader: TableReader, one: Combination, origins: Mapping[str, tuple[str, ...]]) -> tuple[Use, ...]:

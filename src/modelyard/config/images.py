@@ -16,7 +16,6 @@ import msgspec
 
 from modelyard.component import REQUIRED, Parameter, check_values
 from modelyard.config.config import Config, PackedModel
-from modelyard.config.one_server import check_one_server
 from modelyard.config.pipeline import PipelineReader
 from modelyard.config.pipelines import laid_over
 from modelyard.config.scalar import scalar
@@ -201,6 +200,8 @@ def image_config(reader: PipelineReader, models: Sequence[PackedModel]) -> Confi
         project_name=first.project_name,
         models=tuple(models),
     )
+    from modelyard.config.one_server import check_one_server
+
     check_one_server(config)
     reader.components.check_meaning(config)
     return config

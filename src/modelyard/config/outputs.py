@@ -11,7 +11,6 @@ from msgspec import Meta
 from modelyard.component import Parameter, check_values
 from modelyard.errors import ConfigError
 from modelyard.metrics.gating import gates_of
-from modelyard.metrics.several import task_of
 from modelyard.metrics.standard import STANDARD
 
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ def _task(name: str, own: Any, where: Where, take: Callable[[Mapping[str, Any], 
 
 def _check_names(tasks: Mapping[str, Use], place: Where) -> None:
     """Check that no two figures, and no two gates, are called the same."""
+    from modelyard.metrics.several import task_of
+
     taken = {*gates_of(STANDARD), *(one.name for one in STANDARD)}
     for name, use in tasks.items():
         own = task_of({name: use.component}).metrics

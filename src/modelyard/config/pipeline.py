@@ -36,7 +36,6 @@ from modelyard.config.tables import (
 )
 from modelyard.config.training import Training
 from modelyard.errors import ConfigError, did_you_mean, listing
-from modelyard.metrics.several import task_of
 from modelyard.stage import THREADS
 from modelyard.toml.places import KeyPlace, Where
 
@@ -64,6 +63,8 @@ class PipelineReader(TableReader):
         several = self.several()
         uses = {table: self.use(table) for table in USING if table not in TRAINED and not (several and table == "task")}
         if several:
+            from modelyard.metrics.several import task_of  # most models have one output
+
             uses["task"] = Use(task_of({output: one.use.component for output, one in several.items()}), {})
         own: dict[str, Any] = {table: struct(**self.own(table)) for table, struct in TABLES.items() if table != "gates"}
         handlers: Handlers = own["handlers"]

@@ -16,10 +16,8 @@ from doit.reporter import ConsoleReporter
 
 from modelyard.build.engine import Engine, Outcome
 from modelyard.errors import ModelyardError
-from modelyard.frontend import selection_report
 from modelyard.frontend.ending import end_build
 from modelyard.frontend.task_names import no_tasks
-from modelyard.metrics.figures import plain
 from modelyard.preflight.refusal import refuse
 from modelyard.stage import Stage
 from modelyard.units import duration
@@ -168,6 +166,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         )
 
     def _metrics(self, name: str) -> str:
+        from modelyard.metrics.figures import plain  # for what was built
+
         record = self.engine.workspace.record(self.stages[name])
         numbers = {k: v for k, v in (record.metrics if record else {}).items() if isinstance(v, int | float | str)}
         text = ", ".join(
@@ -239,6 +239,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]
         """Yield the table of a selection that was made, or failed, in this run, or that was asked for by name."""
         told = [stage for stage in self.engine.plan.of_kind("select") if self._is_told(stage)]
         for stage in told:
+            from modelyard.frontend import selection_report  # most builds make no selection
+
             if stage.pipeline:
                 yield f"   {stage.id}"
             if stage.id in self._failed:

@@ -14,7 +14,6 @@ from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN
 from modelyard.plan.baselines import Controls, find_controls, wants_controls
 from modelyard.plan.chains import Link, Steps, links
-from modelyard.plan.formats import advice
 from modelyard.plan.losses import check_losses
 from modelyard.plan.stages import new_stage, without
 from modelyard.plugins.load import Plugins
@@ -169,6 +168,8 @@ class Road:
             self.misfit(variant, before, given, runtime)
 
     def misfit(self, variant: str, before: str, given: str, after: Component) -> NoReturn:
+        from modelyard.plan.formats import advice  # nobody makes mistakes as a rule
+
         is_runtime = after.kind == "runtime"
         taker = f"{after.name} (the runtime)" if is_runtime else after.name
         advised = advice(self.plugins, given, after.accepts, is_runtime=is_runtime)

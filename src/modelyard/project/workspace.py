@@ -13,13 +13,12 @@ from modelyard.files.json import find_json
 from modelyard.files.locks import hold
 from modelyard.files.manifest import manifest_digest
 from modelyard.files.scratch import Scratch
-from modelyard.project import git
-from modelyard.project.history import History
 from modelyard.store.record import RECORD, Brief, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from modelyard.project.history import History
     from modelyard.stage import Stage
 
 
@@ -51,6 +50,8 @@ class Workspace:
 
     def history(self, stage: Stage) -> History:
         """Return the stage's earlier results."""
+        from modelyard.project.history import History  # of what is built, and of who asks
+
         return History(Path(f"{self.state}/history/{stage.kind}/{stage.name}.jsonl"))
 
     def cache(self) -> Path:
@@ -62,6 +63,8 @@ class Workspace:
     @functools.cached_property
     def commit(self) -> str:
         """The commit that the project is at, with `+` behind it if the tree is not clean; empty outside git."""
+        from modelyard.project import git
+
         return git.commit(self.project)
 
     def lock(self, stage: Stage, tell: Callable[[str], None], *, wait: bool) -> AbstractContextManager[None]:

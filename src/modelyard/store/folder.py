@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,10 +32,11 @@ from modelyard.files.hashing import hash_file
 from modelyard.files.json import read_bytes, write_json
 from modelyard.files.locks import hold, share
 from modelyard.files.manifest import FileEntry, Manifest
-from modelyard.files.placing import SHARE_FROM_BYTES, copy
 from modelyard.files.scratch import Scratch
-from modelyard.store.objects import Listed
 from modelyard.store.record import Record, discovered_key, object_name, read_trace, trace_name
+
+if TYPE_CHECKING:
+    from modelyard.store.objects import Listed
 
 UNFINISHED = ".unfinished"
 """The folder of a store in which files are written first."""
@@ -109,6 +111,8 @@ class StoreFolder:
         Raises:
             StoreError: the store cannot be written.
         """
+        from modelyard.files.placing import copy  # a build with nothing to do places nothing
+
         with store_errors(self.root), self._batch() as batch:
             draft = str(file) if file.is_relative_to(self._scratch.unfinished) else batch.draft()
             if draft != str(file) and copy(str(file), draft, 0o444)[0] != entry.digest:
@@ -121,6 +125,8 @@ class StoreFolder:
 
     def list(self, folder: str) -> Iterator[Listed]:
         """Yield the files below `folder`; one that goes away meanwhile is left out."""
+        from modelyard.store.objects import Listed
+
         for place, _, names in os.walk(f"{self.root}/{folder}"):
             for name in sorted(names):
                 path = f"{place}/{name}"
@@ -191,6 +197,8 @@ class StoreFolder:
 
         A link changes an inode's ctime, which otherwise makes the table read the file again.
         """
+        from modelyard.files.placing import SHARE_FROM_BYTES
+
         large = {e.digest for manifest in outputs for e in manifest.values() if e.size >= SHARE_FROM_BYTES}
         before = {digest: info for digest in large if (info := self._known_stat(self._object(digest), digest))}
         try:

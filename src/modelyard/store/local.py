@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelyard.concurrency.parallel import in_parallel
 from modelyard.errors import StageFailed, StoreError
 from modelyard.files.digests import DigestTable
 from modelyard.files.manifest import FileEntry, Manifest, manifest_digest
-from modelyard.files.placing import check_still, give, take_all
 from modelyard.files.walk import walk
 from modelyard.store.folder import StoreFolder, store_errors
-from modelyard.store.objects import transfer, transfer_objects
 from modelyard.store.record import RECORD, Record
 
 if TYPE_CHECKING:
@@ -73,11 +70,15 @@ class Store(StoreFolder):
 
     def _can_be_had(self, record: Record) -> bool:
         """Tell whether each output of `record` is here or at the remote."""
+        from modelyard.concurrency.parallel import in_parallel
+
         assert self.remote is not None
         missing = {e.digest: e for e in record.outputs.values() if not self.has(e)}
         return all(in_parallel(self.remote.has, missing.values()))
 
     def _pull(self, key: str, local: Record | None) -> Record | None:
+        from modelyard.store.objects import transfer, transfer_objects
+
         assert self.remote is not None
         if local is not None and transfer_objects(local.outputs.values(), self.remote, self):
             return local
@@ -105,6 +106,8 @@ class Store(StoreFolder):
             StageFailed: a file has the record's own name.
             DataError: something there is neither a file nor a folder.
         """
+        from modelyard.files.placing import check_still, take_all  # a build with nothing to do places nothing
+
         with self.using(), store_errors(self.root), self._batch() as batch:
             sizes = {n: e.size for n, e in record.outputs.items()} if record.digest else _found(record.stage, folder)
             taken = take_all(folder, sizes, batch.draft)
@@ -136,6 +139,8 @@ class Store(StoreFolder):
         return stats
 
     def _give(self, entry: FileEntry, target: str) -> os.stat_result:
+        from modelyard.files.placing import give
+
         path = self._object(entry.digest)
         try:
             return give(path, target, entry)

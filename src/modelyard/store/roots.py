@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +20,9 @@ from modelyard.files.atomic import replacing
 from modelyard.files.json import decode, find_json, write_json
 from modelyard.files.scratch import Scratch
 from modelyard.store.folder import UNFINISHED, store_errors
-from modelyard.store.objects import Listed, ObjectStore
+
+if TYPE_CHECKING:
+    from modelyard.store.objects import Listed, ObjectStore
 
 PROJECTS = "projects"
 """The folder of a store in which each project that uses it has a file."""
