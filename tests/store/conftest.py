@@ -15,7 +15,6 @@ import pytest
 from modelyard.files import placing
 from modelyard.files.digests import DigestTable
 from modelyard.files.manifest import manifest_digest
-from modelyard.store import folder as store_folder
 from modelyard.store.file_system import RemoteSettings, connect
 from modelyard.store.local import Store
 from modelyard.store.record import Record
@@ -58,7 +57,6 @@ def store(tmp_path: Path, table: DigestTable) -> Store:
 def may_link(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files of four bytes be linked, as for a user whom modes mean something to, on a file system that cannot clone."""
     monkeypatch.setattr(placing, "SHARE_FROM_BYTES", 4)
-    monkeypatch.setattr(store_folder, "SHARE_FROM_BYTES", 4)
     monkeypatch.setattr(placing, "clone", lambda source, target: False)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
