@@ -26,7 +26,6 @@ WITHOUT = {
     "launch": 5,
     "metrics": 4,
     "plan": 1,
-    "plugins": 1,
     "preflight": 2,
     "project": 4,
     "report": 11,
