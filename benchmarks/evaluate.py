@@ -181,7 +181,7 @@ def measure(ways: dict[str, Callable[[], float]], runs: int) -> dict[str, tuple[
             first = first or spent
             if number:
                 times[name].append((wall, spent, spent / first))
-    return {name: tuple(map(statistics.median, zip(*all_, strict=True))) for name, all_ in times.items()}  # type: ignore[misc]
+    return {name: tuple(map(statistics.median, zip(*all_, strict=True))) for name, all_ in times.items()}
 
 
 def report(times: dict[str, tuple[float, float, float]]) -> None:

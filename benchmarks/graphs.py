@@ -108,8 +108,8 @@ def build_modelyard(folder: Path) -> None:
 
     doit = [sys.executable, "-m", "doit"]
     run_command([*doit, "train"], folder)
-    durable.sync = lambda _paths: None
-    StageRunner.run = run
+    durable.sync = lambda _paths: None  # type: ignore[assignment]
+    StageRunner.run = run  # type: ignore[method-assign, assignment]
     engine, events = Engine(load(folder)), os.open(os.devnull, os.O_WRONLY)
     for stage in engine.plan.stages.values():
         engine.bring_up_to_date(stage)
@@ -143,7 +143,8 @@ def copy_files(nodes: Iterable[Node], source: Path, target: Path) -> None:
 
 def in_order(nodes: Iterable[Node]) -> list[Node]:
     """Return `nodes`, each behind those that it reads."""
-    waiting, made, found = list(nodes), set(), []
+    waiting, found = list(nodes), []
+    made: set[str] = set()
     while waiting:
         ready = [node for node in waiting if made.issuperset(node.reads)]
         found += ready

@@ -160,4 +160,4 @@ PEERS = {
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
+        return int(one.getsockname()[1])

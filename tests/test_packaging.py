@@ -94,3 +94,9 @@ def test_whatever_a_built_in_component_needs_is_brought_by_an_extra_or_by_modely
             component.name
         )  # litert-torch has these
     assert "'modelyard[torch-litert]'" in stage_process.how_to_install("litert_torch._convert")
+
+
+def test_mypy_checks_every_benchmark() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["modules"]
+
+    assert listed == sorted(file.stem for file in (ROOT / "benchmarks").glob("*.py"))
