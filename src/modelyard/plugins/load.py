@@ -13,9 +13,9 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from importlib.metadata import EntryPoint
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from modelyard.hookspecs import HOOKS, MODULES, PREFIX
 from modelyard.kinds import BUILT_IN as BUILT_IN_KINDS
 from modelyard.kinds import Kind
 from modelyard.marking import SCOPED, Scope, scope_of
-from modelyard.plugins.built_ins import BuiltIn, built_ins, defaults, root
+from modelyard.plugins.built_ins import BuiltIn, built_ins, defaults, names_in, python_files, root
 from modelyard.plugins.components import Components, OfKind
 from modelyard.plugins.entry_points import entry_points
 from modelyard.plugins.hooks import Hooks
@@ -132,18 +132,15 @@ def load_plugins(project: Path) -> Plugins:
         manager.add_hookspecs(module)
     components = Components()
     plugins = Plugins(manager, components, defaults=defaults())
-    seen: set[tuple[int, int] | Path] = set()
     for built_in in built_ins():
-        seen.add(_identity(built_in.source.file))
         plugins.sources[built_in.source.name] = built_in.source
         if built_in.component is None:
             _take(plugins, importlib.import_module(built_in.module), built_in.source)
         else:
             components.wait(built_in.component, functools.partial(_built_in, built_in))
     for module, source in _installed():
-        seen.add(_identity(source.file))
         _take(plugins, module, source)
-    for module, source in _in_project(project, seen):
+    for module, source in _in_project(project, [source.file for source in plugins.sources.values()]):
         _take(plugins, module, source)
     for kind in KINDS:
         _register_kind(plugins, kind)
@@ -214,22 +211,31 @@ def _load_entry_point(point: EntryPoint) -> tuple[ModuleType, Source]:
     return module, Source(f"{distribution.partition(' ')[0]}:{point.name}", "installed", file, distribution)
 
 
-def _in_project(project: Path, seen: set[tuple[int, int] | Path]) -> Iterator[tuple[ModuleType, Source]]:
-    folder = project / "plugins"
-    patterns = ("*.py",) if _identity(folder) == _identity(root()) else ("*.py", "*/*.py")  # a clone's are the built-in
-    for file in sorted(file for pattern in patterns for file in folder.glob(pattern)):
-        relative = file.relative_to(folder)
-        if file.stem == "__init__" or relative.parts[0] == "support" or _identity(file) in seen:
+def _in_project(project: Path, others: Collection[Path]) -> Iterator[tuple[ModuleType, Source]]:
+    """Import the plugins of `project`; what stands there of the files of `others`, too, is no other plugin."""
+    files = _files(project / "plugins")
+    found = {relative: file for relative, file in files.items() if not _is_built_in_twin(file, relative)}
+    seen = {_identity(file) for file in others} if found else set()
+    for relative, file in found.items():
+        if _identity(file) in seen:
             continue
-        if any(part.startswith(".") for part in relative.parts):
-            continue  # what editors leave: .#toy.py, .ipynb_checkpoints/toy-checkpoint.py
-        if _is_built_in_twin(file, relative):
-            continue
-        name = ".".join(relative.with_suffix("").parts)
+        name = ".".join(PurePath(relative).with_suffix("").parts)
         yield _import_file(f"modelyard_project.{name}", file), Source(f"plugins/{relative}", "project", file)
 
 
-def _is_built_in_twin(file: Path, relative: Path) -> bool:
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the files in the project's folder of plugins that may be some, by their names there, in order.
+
+    Those of a clone are the built-in ones. Names with a dot before them are what editors leave: `.#toy.py`,
+    `.ipynb_checkpoints/toy-checkpoint.py`.
+    """
+    folders = [] if _identity(folder) == _identity(root()) else {*names_in(folder)} - {"support"}
+    found = [*python_files(folder), *(file for one in folders if one[0] != "." for file in python_files(folder / one))]
+    kept = [file for file in sorted(found) if file.stem != "__init__" and file.name[0] != "."]
+    return {file.relative_to(folder).as_posix(): file for file in kept}
+
+
+def _is_built_in_twin(file: Path, relative: str) -> bool:
     """Tell whether `file` is modelyard's own plugin, seen in a clone while another copy is installed.
 
     The clone is both the framework and a project. With a copy that is not editable the paths differ but
