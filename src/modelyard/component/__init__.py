@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelyard.component.docs import argument_docs, type_doc, type_name
+from modelyard.component.docs import argument_docs, type_name
 from modelyard.component.kinds import KINDS, PLACES, called_with, kind_name
 from modelyard.component.parameters import REQUIRED, Parameter, default_of, optional_names, parameters_of
 from modelyard.component.registered import Component, Source, Use
@@ -24,7 +24,6 @@ __all__ = [
     "kind_name",
     "optional_names",
     "parameters_of",
-    "type_doc",
     "type_name",
     "written_text",
 ]

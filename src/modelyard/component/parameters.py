@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import inspect
 import types
 import typing
@@ -16,14 +17,24 @@ from modelyard.component.docs import argument_docs, extras, field_docs, type_doc
 from modelyard.errors import PluginError
 from modelyard.typed_params import struct_of
 
+Docs = Callable[[], Mapping[str, str]]
+
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One key of a component's configuration: its name, type, default (`REQUIRED` if none) and documentation."""
+    """One key of a component's configuration: its name, type, default (`REQUIRED` if none) and documentation.
+
+    `docs` gives the text of each parameter that is written beside it: a build reads none of them.
+    """
 
     name: str
     annotation: Any
     default: Any
-    doc: str = ""
+    docs: Docs = dict
+
+    @property
+    def doc(self) -> str:
+        """What the value is: as the component says it, else as the type does."""
+        return self.docs().get(self.name) or type_doc(self.annotation)
 
     @property
     def is_input(self) -> bool:
@@ -62,8 +73,7 @@ def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) 
         return _fields(struct, where)
     keywords = {name: one for name, one in signature.items() if one.kind is inspect.Parameter.KEYWORD_ONLY}
     hints = _resolved(function, keywords, where)
-    docs = argument_docs(inspect.getdoc(function) or "")
-    found = {}
+    docs, found = functools.partial(_function_docs, function), {}
     for name, parameter in keywords.items():
         if name not in hints:
             msg = f"{where}: parameter {name!r} has no annotation\n  write its type: it is checked against the configuration"
@@ -72,15 +82,19 @@ def parameters_of(function: Callable[..., Any], where: str, arguments: int = 1) 
     return found
 
 
-def _parameter(name: str, annotation: Any, default: Any, docs: Mapping[str, str], where: str) -> Parameter:
+def _function_docs(function: Callable[..., Any]) -> Mapping[str, str]:
+    return argument_docs(inspect.getdoc(function) or "")
+
+
+def _parameter(name: str, annotation: Any, default: Any, docs: Docs, where: str) -> Parameter:
     if why := refusal(annotation):
         msg = f"{where}: parameter {name!r} {why}"
         raise PluginError(msg)
-    return Parameter(name, annotation, default, docs.get(name) or type_doc(annotation))
+    return Parameter(name, annotation, default, docs)
 
 
 def _fields(struct: type[msgspec.Struct], where: str) -> dict[str, Parameter]:
-    docs = field_docs(struct)
+    docs = functools.partial(field_docs, struct)
     try:
         fields = msgspec.structs.fields(struct)
     except (NameError, TypeError) as exc:

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 OUTPUTS = "outputs"
 _NAME = r"[a-z][a-z0-9_]{0,30}"
-_Weight = Annotated[float, Meta(ge=0, description="a number from 0")]
-WEIGHT = Parameter(
-    "weight", _Weight, 1.0, "what the output's loss counts in the sum of all; 0: nothing is learnt for it."
-)
+_COUNTS = "what the output's loss counts in the sum of all; 0: nothing is learnt for it."
+_Weight = Annotated[float, Meta(ge=0, description="a number from 0", extra={"doc": _COUNTS})]
+WEIGHT = Parameter("weight", _Weight, 1.0)
 """The key of an output's table that is not its task's."""
 
 

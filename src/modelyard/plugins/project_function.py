@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import importlib
 import typing
 from collections.abc import Callable
@@ -94,10 +95,10 @@ def project_function(kind: str, project: Path, reference: str, where: Place) -> 
 
 
 def _signature(function: ast.FunctionDef, path: Path) -> dict[str, Parameter]:
-    docs = argument_docs(ast.get_docstring(function) or "")
+    docs = functools.partial(argument_docs, ast.get_docstring(function) or "")
     arguments = function.args
     return {
-        a.arg: Parameter(a.arg, _annotation(a), _default(d, a, path), docs.get(a.arg, ""))
+        a.arg: Parameter(a.arg, _annotation(a), _default(d, a, path), docs)
         for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     }
 
