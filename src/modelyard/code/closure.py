@@ -97,18 +97,23 @@ class _Source(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """What an earlier process found out, and what it stands on.
+    """What an earlier process found out, and what it stands on: all that a build with nothing to do asks for.
 
     Attributes:
         places: what all of it stands on.
         closures: the digest and the installed modules of each closure, by the paths of the modules that it is the
-            closure of, a line each: all that a build with nothing to do asks for.
-        sources: a `dict[str, _Source]`.
+            closure of, a line each.
     """
 
     places: Places
     closures: dict[str, tuple[str, tuple[str, ...]]]
-    sources: msgspec.Raw
+
+
+class _KeptSources(msgspec.Struct, array_like=True):
+    """The rest of it, which is ten times as much: the sources by their paths, and the digest of what they were kept with."""
+
+    beside: bytes
+    sources: dict[str, _Source]
 
 
 class CodeIndex:
@@ -123,11 +128,12 @@ class CodeIndex:
         """Begin anew."""
         self._modules = Modules(self._project)
         self._sources: dict[str, _Source] = {}
-        self._unread = msgspec.Raw()
+        self._adopted = b""
         self._has_news = False
         self._digests: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._distributions: dict[str, dict[str, str]] = {}
         self._closures: dict[tuple[Path, ...], Closure] = {}
+        self._owners: dict[str, list[str]] | None = None
 
     def _recall(self) -> None:
         """Begin with what an earlier process kept, if all of it still stands."""
@@ -139,26 +145,31 @@ class CodeIndex:
         except msgspec.DecodeError:
             return
         if self._modules.adopt(kept.places):
-            self._digests, self._unread = kept.closures, kept.sources
+            self._digests, self._adopted = kept.closures, data
 
     def _read_sources(self) -> None:
         """Read what an earlier process kept of the sources; a build with nothing to do does not ask for it."""
-        if self._unread:
+        data = self._table.note(f"{self._note} files") if self._adopted else None
+        if data is not None:
             with contextlib.suppress(msgspec.DecodeError):
-                self._sources = msgspec.msgpack.decode(self._unread, type=dict[str, _Source])
-            self._unread = msgspec.Raw()
+                kept = msgspec.msgpack.decode(data, type=_KeptSources)
+                if kept.beside == hashlib.sha256(self._adopted).digest():  # else another process has kept others since
+                    self._sources = kept.sources
+        self._adopted = b""
 
     def persist(self) -> None:
         """Keep what was found out for the processes that come; later, if a file is so young that a change could hide."""
         if self._has_news and self._modules.is_current():
             self._read_sources()
-            kept = _Kept(self._modules.places, self._digests, msgspec.Raw(msgspec.msgpack.encode(self._sources)))
-            self._table.write_note(self._note, msgspec.msgpack.encode(kept))
+            data = msgspec.msgpack.encode(_Kept(self._modules.places, self._digests))
+            kept = _KeptSources(hashlib.sha256(data).digest(), self._sources)
+            self._table.write_note(f"{self._note} files", msgspec.msgpack.encode(kept))
+            self._table.write_note(self._note, data)
             self._has_news = False
 
     @property
     def _note(self) -> str:
-        return f"sources 3 {sys.version_info[:2]} {self._project}"
+        return f"sources 4 {sys.version_info[:2]} {self._project}"
 
     def forget(self) -> None:
         """Look at every file again, for instance after a stage has run; what is as it was stays known."""
@@ -258,9 +269,15 @@ class CodeIndex:
         try:
             return {top: installed_version(top)}
         except importlib.metadata.PackageNotFoundError:
-            return {name: installed_version(name) for name in self._owners().get(top, ())}
+            return {name: installed_version(name) for name in self._owners_of(top)}
 
-    def _owners(self) -> dict[str, list[str]]:
+    def _owners_of(self, top: str) -> list[str]:
+        """Return which distributions own a top-level module."""
+        if self._owners is None:
+            self._owners = self._read_owners()
+        return self._owners.get(top, [])
+
+    def _read_owners(self) -> dict[str, list[str]]:
         """Return which distributions own each top-level module; slow, so it is kept until something is installed."""
         folders = installed_folders()
         stamps = [folder.stat().st_mtime_ns for folder in map(Path, folders) if folder.is_dir()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import os
-import re
 import sys
 
 NOT_INSTALLED = "not installed"
@@ -49,9 +48,15 @@ def _names(folder: str) -> list[str]:
         return []
 
 
+_DASHES = str.maketrans("_.", "--")
+
+
 def normalized(name: str) -> str:
     """Return the one name of all spellings of a distribution's ("Names and normalization", packaging specifications)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    found = name.lower().translate(_DASHES)
+    while "--" in found:
+        found = found.replace("--", "-")
+    return found
 
 
 def tool_version(name: str) -> str:

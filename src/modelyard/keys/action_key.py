@@ -66,6 +66,7 @@ class Fingerprinter:
         self._code = CodeIndex(project, table)
         self._component_parts: dict[tuple[str, int, int], dict[str, Any]] = {}
         self._kind_parts: dict[str, dict[str, Any]] = {}
+        self._packages: dict[Path, str] = {}
         self._lock = threading.RLock()
 
     def forget(self) -> None:
@@ -79,6 +80,7 @@ class Fingerprinter:
         with self._lock:
             self._component_parts.clear()
             self._kind_parts.clear()
+            self._packages.clear()
 
     def persist(self) -> None:
         """Keep what was found out about the code for the processes that come."""
@@ -247,7 +249,9 @@ class Fingerprinter:
         component = use.component
         parts: dict[str, Any] = {part: self._table.file(path) for part, path in _requirements(role, use).items()}
         for what, folder in _packages(component).items():
-            parts[f"{role} {what}"] = manifest_digest(server_files(folder, self._table))
+            if folder not in self._packages:
+                self._packages[folder] = manifest_digest(server_files(folder, self._table))
+            parts[f"{role} {what}"] = self._packages[folder]
         if component.kind == "handler" and component.package is None:  # the project's own code is in the image as it is
             files = self.closure(*_code_files(component)).paths
             own = (Path(path) for path in files if Path(path).is_relative_to(self._project))
