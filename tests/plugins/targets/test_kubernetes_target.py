@@ -21,7 +21,7 @@ from modelyard.kubernetes.rendered import Checked
 from modelyard.testing.target import MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from modelyard.contexts import TargetContext
@@ -209,8 +209,19 @@ def test_the_same_input_gives_the_same_bytes(context: Callable[..., TargetContex
     assert {p.name: p.read_bytes() for p in one.out.iterdir()} == {p.name: p.read_bytes() for p in other.out.iterdir()}
 
 
-@pytest.mark.parametrize("minor", range(29, 38))
-@pytest.mark.parametrize("params", [{}, ALL, FULL, BARE], ids=["default", "all", "full", "bare"])
+MINORS = range(29, 38)
+SIZES: dict[str, dict[str, Any]] = {"default": {}, "all": ALL, "full": FULL, "bare": BARE}
+
+
+def in_versions() -> Iterator[Any]:
+    """Give what is rendered with the version of Kubernetes: all that there is in each, less in the first and the last."""
+    for minor in MINORS:
+        for size in SIZES:
+            usual = size == "full" or minor in (MINORS[0], MINORS[-1])
+            yield pytest.param(minor, SIZES[size], id=f"{size}-{minor}", marks=[] if usual else [pytest.mark.thorough])
+
+
+@pytest.mark.parametrize(("minor", "params"), in_versions())
 def test_the_objects_are_valid_in_every_version(
     context: Callable[..., TargetContext], minor: int, params: dict[str, Any]
 ) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.conftest import Doit
+from tests.plugins.conftest import Bench
 
+from modelyard.artifacts import Dataset
 from modelyard.testing import write_small_project
+from modelyard_plugins.trainers.import_ import import_model
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -288,66 +293,49 @@ def test_a_model_beside_it_is_refused(project: Path, doit: Doit) -> None:
     assert "the trainer 'import' brings the model, and trains none of the project's\n  remove the table" in done.stderr
 
 
-@pytest.mark.torch
-def test_a_program_of_torch_export_is_brought(project: Path, doit: Doit) -> None:
+def program(shape: tuple[int, ...]) -> Any:
+    """Return `WEIGHTS` as an exported program of PyTorch, for samples of a shape."""
     torch = pytest.importorskip("torch")
-    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 3, bias=False)).eval()
-    with torch.no_grad():
-        flat[1].weight.copy_(torch.from_numpy(WEIGHTS.T.copy()))
-    batch = torch.export.Dim("batch")
-    program = torch.export.export(flat, (torch.zeros(2, 4, 3, 2),), dynamic_shapes=[{0: batch}])
-    program.example_inputs = None
-    torch.export.save(program, project / "net.pt2")
-    done = doit(project, "train.path=net.pt2", 'variants={onnx = ["torch-onnx"]}', "select")
-    assert done.returncode == 0, done.stdout + done.stderr
-    np.testing.assert_allclose(served(project), answers(pictures()), atol=1e-5)
-
-
-TURNED = """
-[tool.modelyard.train]
-use = "import"
-path = "net.pt2"
-layout = "channels-first"
-
-[tool.modelyard.runtime]
-use = "onnxruntime"
-
-[tool.modelyard.trainings.program]
-
-[tool.modelyard.trainings.weights.train]
-path = "net.safetensors"
-builder = "net:build"
-
-[tool.modelyard.variants]
-onnx = ["torch-onnx"]
-"""
-NET = """
-import torch
-
-
-def build():
-    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 3, bias=False))
-"""
-
-
-@pytest.mark.torch
-def test_models_of_pytorch_whose_channels_come_first_are_turned(project: Path, doit: Doit) -> None:
-    torch = pytest.importorskip("torch")
-    said = {"1.weight": {"dtype": "F32", "shape": [3, 24], "data_offsets": [0, WEIGHTS.nbytes]}}
-    head = json.dumps(said).encode()
-    (project / "net.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + WEIGHTS.T.tobytes())
     flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 3, bias=False)).eval()
     flat.load_state_dict({"1.weight": torch.from_numpy(WEIGHTS.T.copy())})
-    dims = [{0: torch.export.Dim("batch")}]
-    program = torch.export.export(flat, (torch.zeros(2, 2, 4, 3),), dynamic_shapes=dims)
-    program.example_inputs = None
-    torch.export.save(program, project / "net.pt2")
-    (project / "net.py").write_text(NET)
-    text = (project / "pyproject.toml").read_text()
-    (project / "pyproject.toml").write_text(text[: text.index("[tool.modelyard.train]")] + TURNED)
-    done = doit(project, "evaluate")
+    exported = torch.export.export(flat, (torch.zeros(2, *shape),), dynamic_shapes=[{0: torch.export.Dim("batch")}])
+    exported.example_inputs = None
+    return exported
+
+
+@pytest.mark.torch
+def test_a_program_of_torch_export_is_brought_turned_and_converted(project: Path, doit: Doit) -> None:
+    torch = pytest.importorskip("torch")
+    torch.export.save(program((2, 4, 3)), project / "net.pt2")
+    words = ("train.path=net.pt2", "train.layout=channels-first", 'variants={onnx = ["torch-onnx"]}')
+    done = doit(project, *words, "evaluate")
     assert done.returncode == 0, done.stdout + done.stderr
-    found = sorted((project / "artifacts/evaluate").glob("*/answers.npy"))
-    assert len(found) == 2
-    for file in found:
-        np.testing.assert_allclose(np.load(file), answers(pictures().transpose(0, 3, 1, 2)), atol=1e-5)
+    found = np.load(project / "artifacts/evaluate/onnx/answers.npy")
+    np.testing.assert_allclose(found, answers(pictures().transpose(0, 3, 1, 2)), atol=1e-5)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("file", ["net.pt2", "net.safetensors"])
+@pytest.mark.parametrize("layout", ["channels-last", "channels-first"])
+def test_programs_and_weights_of_pytorch_are_brought_as_they_are_or_turned(
+    file: str, layout: str, template: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    turned = layout == "channels-first"
+    if file == "net.pt2":
+        torch.export.save(program((2, 4, 3) if turned else (4, 3, 2)), bench.folder / file)
+    else:
+        said = {"1.weight": {"dtype": "F32", "shape": [3, 24], "data_offsets": [0, WEIGHTS.nbytes]}}
+        head = json.dumps(said).encode()
+        data = len(head).to_bytes(8, "little") + head + WEIGHTS.T.tobytes()
+        (bench.folder / file).write_bytes(data)
+    layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 3, bias=False))
+    monkeypatch.setitem(sys.modules, "net", SimpleNamespace(build=lambda: layers))
+    dataset = Dataset.open(template / "artifacts/dataset/arrays")
+    context = bench.train(dataset, list)
+    import_model(context, path=str(bench.folder / file), layout=layout, builder="net:build")
+    module = torch.export.load(context.out / "model.pt2").module()
+    with torch.no_grad():
+        found = module(torch.from_numpy(pictures())).softmax(1).numpy()
+    expected = answers(pictures().transpose(0, 3, 1, 2) if turned else pictures())
+    np.testing.assert_allclose(found, expected, atol=1e-5)
