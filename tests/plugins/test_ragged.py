@@ -35,6 +35,9 @@ CHAINS = [
     Chain("torch", (("torch_quantize", {}), ("torch_onnx", {})), "onnxruntime"),
 ]
 
+USUAL = CHAINS[:3] + CHAINS[4:5]
+"""Those of each framework and runtime that every run tries."""
+
 
 def sentences(count: int, seed: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
     random = np.random.default_rng(seed)
@@ -128,7 +131,10 @@ def accuracy(model: Model, runtime: str, dataset: Dataset) -> float:
         pytest.param(
             one,
             id=one.id,
-            marks=pytest.mark.torch if one.trainer == "torch" else pytest.mark.tensorflow,
+            marks=[
+                pytest.mark.torch if one.trainer == "torch" else pytest.mark.tensorflow,
+                *([] if one in USUAL else [pytest.mark.thorough]),
+            ],
         )
         for one in CHAINS
     ],

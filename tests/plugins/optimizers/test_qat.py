@@ -137,6 +137,7 @@ def test_sparsity_is_preserved_if_asked(pruned: Model, forgotten: Model, trained
     assert (kernels(forgotten)["dense/kernel"] == 0).mean() < 0.4
 
 
+@pytest.mark.thorough
 def test_clusters_are_preserved_if_asked(clustered: Model, forgotten: Model, trained: Trained, bench: Bench) -> None:
     before = kernels(clustered)
     model, metrics = trained_for_int8(clustered, trained.dataset, bench, preserve=("clusters",))
@@ -152,6 +153,10 @@ def test_both_are_preserved_up_to_the_integers(
 ) -> None:
     before, after = kernels(clustered), kernels(preserved[0])
     assert all((after[name][before[name] == 0] == 0).all() for name in KERNELS)
+    for name in ("dense/kernel", "logits/kernel"):
+        assert 1 < len(np.unique(after[name])) <= len(np.unique(before[name])) <= 8
+        assert preserved[1]["unique_weights_per_kernel"][name] == len(np.unique(after[name]))
+    assert len(np.unique(kernels(forgotten)["dense/kernel"])) > 100
     data, figures = converted(preserved[0], trained.dataset, bench)
     assert figures["sparsity"] >= preserved[1]["sparsity"] >= 0.499
     assert min(kernel["unique_weights"] for kernel in figures["kernels"].values()) <= 8

@@ -216,9 +216,9 @@ SIZES: dict[str, dict[str, Any]] = {"default": {}, "all": ALL, "full": FULL, "ba
 def in_versions() -> Iterator[Any]:
     """Give what is rendered with the version of Kubernetes: all that there is in each, less in the first and the last."""
     for minor in MINORS:
-        for size in SIZES:
+        for size, params in SIZES.items():
             usual = size == "full" or minor in (MINORS[0], MINORS[-1])
-            yield pytest.param(minor, SIZES[size], id=f"{size}-{minor}", marks=[] if usual else [pytest.mark.thorough])
+            yield pytest.param(minor, params, id=f"{size}-{minor}", marks=[] if usual else [pytest.mark.thorough])
 
 
 @pytest.mark.parametrize(("minor", "params"), in_versions())

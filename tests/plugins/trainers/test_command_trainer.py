@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import Doit
 
-from modelyard.artifacts import Model
+from modelyard.artifacts import Dataset, Model
 from modelyard.testing import write_small_project
 
 pytest.importorskip("onnx")
@@ -191,25 +193,19 @@ def test_of_several_answers_the_one_that_counts_is_named(project: Path, doit: Do
     assert "answers 2 tensors: 'label'" in trained(doit, project, "train.output=yy")
 
 
-SAVED = """\
-import sys
+def _network(shape: Sequence[int], classes: int) -> Any:
+    """Return a network that was not trained."""
+    from tf_keras import Sequential, layers
 
-import tf_keras
-from modelyard.artifacts import Dataset
-
-data = Dataset.open(sys.argv[2])
-shape, classes = data.facts.input_shape, len(data.facts.class_names)
-taken = tf_keras.Input(shape)
-model = tf_keras.Model(taken, tf_keras.layers.Dense(classes)(tf_keras.layers.Flatten()(taken)))
-model.export(sys.argv[4])
-"""
-"""Writes a SavedModel of a network that was not trained."""
+    return Sequential([layers.Input(shape), layers.Flatten(), layers.Dense(classes)])
 
 
-def test_a_saved_model_is_written(project: Path, doit: Doit) -> None:
-    pytest.importorskip("tensorflow")
-    (project / "train.py").write_text(SAVED)
-    said = doit(project, "train.produces=saved_model", 'variants={ plain = ["saved-model-onnx"] }', "train")
+@pytest.mark.tensorflow
+def test_a_saved_model_is_written(project: Path, doit: Doit, tensorflow: None) -> None:
+    facts = Dataset.open(project / "artifacts/dataset/arrays").facts
+    _network(facts.input_shape, len(facts.class_names)).export(project / "saved")
+    words = ('train.run="cp -r {input} {model}"', "train.input=saved", "train.produces=saved_model")
+    said = doit(project, *words, 'variants={ plain = ["saved-model-onnx"] }', "train")
     assert said.returncode == 0, said.stdout + said.stderr
     model = Model.open(project / "artifacts/train/scripted")
     assert (model.path / "saved_model.pb").is_file()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tests.serving.events.brokers import BROKERS, wait_until
 from tests.serving.events.seen import LONG, assert_all_answered, bodies_of
+from tests.shared import usual
 
 
 @pytest.mark.slow
@@ -36,6 +37,7 @@ def test_no_event_is_lost_when_the_server_is_killed(broker: Any, serve: Callable
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("broker", usual(sorted(BROKERS, key="amqp".__eq__), len(BROKERS) - 1), indirect=True)
 def test_no_event_is_lost_when_the_broker_is_killed(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
     count, amid = 500, 0
     broker.make()

@@ -1,4 +1,4 @@
-"""Events from real brokers: passwords and certificates."""
+"""Events from real brokers: passwords and certificates; those of one broker in thorough runs alone."""
 
 from __future__ import annotations
 
