@@ -1,10 +1,12 @@
-"""What the runtimes have in common whose models modelyard's own server serves: its parameters, and what its image holds."""
+"""What the runtimes have in common whose models modelyard's own server serves: its parameters, and what its image holds.
 
-from __future__ import annotations
+Annotations are evaluated here at once, not kept as text: msgspec compiles each text, in every `doit`.
+"""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import Literal, TypedDict
 
 import msgspec
 
@@ -12,9 +14,6 @@ import modelyard
 from modelyard.errors import StageFailed
 from modelyard.params import PositiveInt
 from modelyard_plugins.support.ports import HighPort
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _RUNTIMES = Path(__file__).parents[1] / "runtimes"
 

@@ -9,6 +9,7 @@ Source: PEP 552, hash-based pycs.
 
 from __future__ import annotations
 
+import functools
 import linecache
 import marshal
 import os
@@ -27,6 +28,7 @@ from types import CodeType
 
 from modelyard.code.lookups import Mark
 from modelyard.files.digests import signature
+from modelyard.files.json import read_all, read_bytes
 
 _CHECKED_HASH = (3).to_bytes(4, "little")
 _STANDARD_LIBRARY = f"{os.path.dirname(os.__file__)}/"  # noqa: PTH120 - sysconfig knows it too, after 2 ms
@@ -71,10 +73,13 @@ on_load: list[Callable[[str, Mark], None]] = []
 
 def _read_source(path: str) -> bytes:
     """Return the bytes of a source file; what else in this process shows the source shows these from now on."""
-    with open(path, "rb", buffering=0) as file:  # it is read at once
-        before = signature(os.fstat(file.fileno()))
-        source = file.read()
-        mark = before if before == signature(os.fstat(file.fileno())) else None
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        before = signature(os.fstat(descriptor))
+        source = read_all(descriptor)
+        mark = before if before == signature(os.fstat(descriptor)) else None
+    finally:
+        os.close(descriptor)
     loaded[path] = mark if loaded.get(path, mark) == mark else None
     for hear in on_load:
         hear(path, mark)
@@ -89,15 +94,19 @@ def _keep_lines(path: str, source: bytes) -> None:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
+        return read_bytes(path)
     except OSError:
         return b""
 
 
 def installed_folders() -> tuple[str, ...]:
     """Return the folders of installed distributions, each ending in `/`: of the environment, the user, the system."""
-    others = [path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
+    return _installed_on(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _installed_on(path: tuple[str, ...]) -> tuple[str, ...]:
+    others = [folder for folder in path if folder.endswith(("/site-packages", "/dist-packages"))]
     return tuple(dict.fromkeys(f"{folder}/" for folder in (*site.getsitepackages(), *others)))
 
 

@@ -49,12 +49,21 @@ def read_bytes(path: str | Path) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        parts = [os.read(descriptor, _READ_BYTES)]
-        while parts[-1]:
-            parts.append(os.read(descriptor, _READ_BYTES))
-        return b"".join(parts)
+        return read_all(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_all(descriptor: int) -> bytes:
+    """Return the bytes of a small file that is open.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    parts = [os.read(descriptor, _READ_BYTES)]
+    while parts[-1]:
+        parts.append(os.read(descriptor, _READ_BYTES))
+    return b"".join(parts)
 
 
 def prepare(kinds: Iterable[type]) -> None:

@@ -1,6 +1,7 @@
-"""Hooks for what serves a model, what stands around it there, and where it gets events: runtimes, handlers and sources."""
+"""Hooks for what serves a model, what stands around it there, and where it gets events: runtimes, handlers and sources.
 
-from __future__ import annotations
+Annotations are evaluated here at once, not kept as text: `TypedDict` compiles each text, in every `doit`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

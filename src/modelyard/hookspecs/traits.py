@@ -1,12 +1,12 @@
-"""What a component of any kind may be registered with; and what several kinds have in common."""
+"""What a component of any kind may be registered with; and what several kinds have in common.
 
-from __future__ import annotations
+Annotations are evaluated here at once, not kept as text: `TypedDict` compiles each text, in every `doit`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
-if TYPE_CHECKING:
-    from modelyard.contexts import Lack, Problem
+from modelyard.contexts import Lack, Problem
 
 
 class Traits(TypedDict, total=False):

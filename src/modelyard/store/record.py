@@ -1,6 +1,7 @@
-"""What a store keeps of a stage's result, and by which names, in a folder here and on a remote alike."""
+"""What a store keeps of a stage's result, and by which names, in a folder here and on a remote alike.
 
-from __future__ import annotations
+Annotations are evaluated here at once, not kept as text: msgspec compiles each text, in every `doit`.
+"""
 
 import hashlib
 import re
