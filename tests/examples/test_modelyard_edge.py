@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from modelyard.testing import SMALL_PYPROJECT, run_doit, write_small_project
 from tests.examples.environments import ROOT, copy_of, install, new_environment, see
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EXAMPLE = ROOT / "examples/modelyard-edge"
 BOTH = """
@@ -68,13 +66,20 @@ def small(tmp_path: Path) -> Path:
     return write_small_project(tmp_path / "small", {"pyproject.toml": SMALL_PYPROJECT + BOTH})
 
 
-@pytest.fixture
-def toy(tmp_path: Path) -> Path:
-    """The toy project, with the package's target."""
-    folder = copy_of(ROOT / "tests/projects/toy", tmp_path / "toy")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Path:
+    """The toy project, with the package's target, built; not to be changed."""
+    folder = copy_of(ROOT / "tests/projects/toy", tmp_path_factory.mktemp("built") / "toy")
     with (folder / "pyproject.toml").open("a") as file:
         file.write("\n[tool.modelyard.targets.quadlet]\nhost_port = 9000\n")
+    output(folder, python)
     return folder
+
+
+@pytest.fixture
+def toy(built: Path, tmp_path: Path) -> Path:
+    """A copy of the project that is built."""
+    return Path(shutil.copytree(built, tmp_path / "toy", symlinks=True))
 
 
 def output(project: Path, python: Path, *arguments: str) -> str:
@@ -100,7 +105,6 @@ def test_its_parameters_are_checked_like_those_of_a_built_in(small: Path, python
 
 
 def test_a_build_renders_its_unit_and_a_second_one_runs_nothing(toy: Path, python: Path) -> None:
-    output(toy, python)
     image = json.loads((toy / "artifacts/image/toy/image.json").read_text())
     unit = (toy / "artifacts/render/quadlet/model.container").read_text()
     assert f"Image={image['repository']}:{image['tag']}@{image['digest']}\n" in unit

@@ -122,6 +122,7 @@ def test_every_layer_that_cannot_be_clustered_is_named_before_training(tensorflo
         clusterable_weights(model, ("inner", "prelu", "lstm", "logits"))
 
 
+@pytest.mark.thorough
 def test_an_lstm_is_clustered_in_both_kernels(
     tensorflow: None, stripes_dataset: Dataset, bench: Bench, tmp_path: Path
 ) -> None:

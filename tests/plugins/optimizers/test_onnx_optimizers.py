@@ -95,7 +95,7 @@ def test_static_gives_a_model_in_integers_that_answers_as_its_parent(
 @pytest.mark.parametrize(
     ("optimizer", "params"),
     [
-        (onnx_static, {"calibration": "entropy", "calibration_samples": 8}),
+        (onnx_static, {"calibration": "percentile", "calibration_samples": 8}),
         (onnx_static, {"calibration_samples": 8}),
         (onnx_dynamic, {"convolutions": True}),
     ],

@@ -335,6 +335,7 @@ def test_a_separable_convolution_is_followed_into_the_two_layers_it_becomes(
     assert metrics["unique_weights_per_kernel"]["separable/pointwise_kernel"] == 3
 
 
+@pytest.mark.thorough
 def test_a_separable_convolution_stands_beside_layers_that_keras_named(
     stripes_dataset: Dataset, bench: Bench, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.plugins.calling import trainer
 from tests.plugins.conftest import Bench, model_facts, open_model
+from tests.shared import usual
 
 from modelyard.artifacts import Dataset, DatasetFacts, Model, SplitFacts, format_file
 from modelyard.contexts import CheckContext
@@ -161,7 +162,7 @@ def test_training_learns_and_its_figures_are_those_of_the_saved_model(
     assert figure > 0.8 if loss == "binary-cross-entropy" else figure < 0.6, "what it can do after a few epochs"
 
 
-@pytest.mark.parametrize("ends_in", ["none", "softmax"])
+@pytest.mark.parametrize("ends_in", usual(["none", "softmax"], 1))
 def test_of_a_class_at_each_position_those_that_do_not_count_are_left_out(
     framework: Framework, bench: Bench, tmp_path: Path, ends_in: Activation
 ) -> None:
