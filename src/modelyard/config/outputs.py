@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from modelyard.component import Parameter, check_values
@@ -25,7 +26,7 @@ WEIGHT = Parameter("weight", _Weight, 1.0)
 """The key of an output's table that is not its task's."""
 
 
-class OutputTask(NamedTuple):
+class OutputTask(msgspec.Struct, frozen=True):
     """What is learnt of one output, and what its loss counts in the sum of all."""
 
     use: Use

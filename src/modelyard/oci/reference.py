@@ -74,7 +74,7 @@ def _is_name(repository: str) -> bool:
     return (
         len(repository) <= LONGEST
         and all(re.fullmatch(COMPONENT, one) for one in components)
-        and bool(re.fullmatch(HOST, host))
+        and (host == DOCKER_HUB or bool(re.fullmatch(HOST, host)))
     )
 
 

@@ -122,12 +122,12 @@ def at(where: Place, *path: str | int) -> Place:
     return where.at(*path) if isinstance(where, Where) else where
 
 
-_SAID = re.compile(r"\[tool\.modelyard\.([^\]]+)\]: key '([^']+)'")
+_SAID = r"\[tool\.modelyard\.([^\]]+)\]: key '([^']+)'"
 
 
 def placed(message: str, source: ConfigSource) -> str:
     """Return what a stage says, with file and line where it begins with a table and its key: a stage reads no configuration."""
-    found = _SAID.match(message)
+    found = re.match(_SAID, message)
     if found is None:
         return message
     tables, key = found.groups()
