@@ -10,6 +10,7 @@ Source: Kubernetes API conventions ("Kubernetes API Concepts": server-side apply
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import re
 import threading
@@ -331,7 +332,12 @@ def matches(thing: dict[str, Any], query: dict[str, str]) -> bool:
 
 def schema_problem(body: dict[str, Any]) -> str:
     """Say what the schema of the version has against an object; an empty text where no schema can be asked."""
-    return "; ".join(finding.message for finding in schema_findings([body], "1.32"))
+    return _problem_of(json.dumps(body))
+
+
+@functools.cache
+def _problem_of(body: str) -> str:
+    return "; ".join(finding.message for finding in schema_findings([json.loads(body)], "1.32"))
 
 
 def discovery(path: str) -> dict[str, Any] | None:

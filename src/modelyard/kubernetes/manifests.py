@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,6 @@ from modelyard.rendering.yaml import block
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    import yaml
 
 
 _SUFFIXES = {".yaml", ".yml", ".json"}
@@ -150,10 +149,14 @@ def _is_object(document: object) -> bool:
     return not (group.endswith("config.k8s.io") or (document["kind"] == "Config" and "." not in group))
 
 
-def _loader() -> type[yaml.SafeLoader]:
+@functools.cache
+def _loader() -> Any:
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    # libyaml, which Kubernetes' own parser is a port of, takes a seventh of the time; PyYAML may be built without it
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class Loader(base):  # type: ignore[misc]
         """YAML as Kubernetes reads it: a key that is said twice is an error."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -163,6 +166,7 @@ def _loader() -> type[yaml.SafeLoader]:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"the key {key!r} is there twice", node.start_mark
                     )
-            return super().construct_mapping(node, deep=deep)
+            made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+            return made
 
     return Loader

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
+@functools.cache
 def compose_program() -> list[str] | None:
     """The Compose that is installed: Docker's plugin, or the older program."""
     for words in (["docker", "compose"], ["docker-compose"]):

@@ -92,6 +92,7 @@ train(context(out, data, digits_cnn_torch), epochs=4, batch_size=16, learning_ra
 """
 
 
+@pytest.mark.thorough
 def test_another_process_gives_the_same_bytes(torch_trained: Trained, tmp_path: Path) -> None:
     from modelyard_plugins.support.torch.start import TORCH
 
