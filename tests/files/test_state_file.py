@@ -67,7 +67,7 @@ def test_a_state_file_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Pa
 @pytest.mark.parametrize(
     "statement",
     [
-        "create table notes (other text)",
+        "create table kept (other text)",
         "create table files (path text primary key, digest text, seen text)",
         "create view files as select 1 as path",
     ],
@@ -93,7 +93,7 @@ def test_a_full_disk_makes_no_state_file_anew(tmp_path: Path, monkeypatch: pytes
         table._use(
             lambda c: (
                 c.execute("pragma max_page_count = 1"),
-                c.execute("insert into notes values ('x', zeroblob(99999))"),
+                c.execute("insert into kept values ('x', zeroblob(99999))"),
             )
         )
     table.close()

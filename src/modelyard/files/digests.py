@@ -164,13 +164,13 @@ class DigestTable:
         )
 
     def note(self, name: str) -> bytes | None:
-        """Return a cached value that another part of modelyard wrote under `name`."""
-        row = self._query("select value from notes where name = ?", name)
+        """Return a cached value that another part of modelyard wrote under `name`; a table that is `shared` has none."""
+        row = self._query("select value from kept where name = ?", name)
         return row[0] if row else None
 
     def write_note(self, name: str, value: bytes) -> None:
         """Cache `value` under `name`."""
-        self._use(lambda c: c.execute("insert or replace into notes values (?, ?)", (name, value)))
+        self._use(lambda c: c.execute("insert or replace into kept values (?, ?)", (name, value)))
 
     def _forget_connection(self) -> None:
         """Open the file anew in a forked process (`doit -n 2 -P process`): SQLite's connections do not survive a fork."""

@@ -14,11 +14,18 @@ from modelyard.system import boot
 _CLOCK_NS = 3600 * 10**9
 """How far the clock may have been set since the machine was started."""
 
-_SCHEMA = """
+_FILES = """
 create table if not exists files (
     path text primary key, ino integer, size integer, mtime_ns integer, ctime_ns integer, digest text
 ) without rowid;
-create table if not exists notes (name text primary key, value blob) without rowid;
+"""
+_NOTES = """
+drop table if exists notes;
+create table if not exists kept (name text primary key, value blob);
+"""
+"""What a project alone has. `notes`, of earlier versions, had no rowid: whoever looked for a name there read large values, too.
+
+Source: "Clustered Indexes and the WITHOUT ROWID Optimization" in SQLite's documentation: not for rows of more than 50 to 200 bytes.
 """
 
 
@@ -53,7 +60,7 @@ def _prepare(path: Path, *, shared: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     connection.execute(f"pragma journal_mode = {'delete' if shared else 'wal'}")  # a network's files know no WAL
     connection.execute("pragma synchronous = off")  # a lost row is a file hashed again
-    connection.executescript(_SCHEMA)
+    connection.executescript(_FILES if shared else _FILES + _NOTES)
     if not shared:  # the store syncs its files before it knows them
         _doubt(connection)
     return connection
@@ -62,9 +69,9 @@ def _prepare(path: Path, *, shared: bool) -> sqlite3.Connection:
 def _doubt(connection: sqlite3.Connection) -> None:
     """Forget the files that changed since the start before this one of the machine: a power cut may have taken their bytes."""
     now, began_ns = boot()
-    row = connection.execute("select value from notes where name = 'boot'").fetchone()
+    row = connection.execute("select value from kept where name = 'boot'").fetchone()
     before, _, since_ns = row[0].decode().partition(" ") if row else (now, "", "0")
     if before != now:
         connection.execute("delete from files where ctime_ns >= ?", (int(since_ns) - _CLOCK_NS,))
     if row is None or before != now:
-        connection.execute("insert or replace into notes values ('boot', ?)", (f"{now} {began_ns}".encode(),))
+        connection.execute("insert or replace into kept values ('boot', ?)", (f"{now} {began_ns}".encode(),))
