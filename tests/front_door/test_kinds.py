@@ -188,6 +188,30 @@ def test_a_kind_that_draws_computes_and_measures_is_told_what_it_needs(toy: Path
     assert build(toy, "verify").code == 0
 
 
+def test_the_settings_of_a_kind_may_be_a_struct_whose_values_count(toy: Path) -> None:
+    asked(toy)
+    plugin = toy / "plugins" / "notify.py"
+    edit(plugin, "from modelyard import hookimpl", "import msgspec\n\nfrom modelyard import hookimpl")
+    edit(plugin, "def plan(", "class About(msgspec.Struct):\n    about: str\n    copies: int = 1\n\n\ndef plan(")
+    edit(plugin, "about=variant)", "about=variant, copies=len(variants))")
+    edit(plugin, "settings['about']", "settings.about * context.settings.copies")
+    edit(plugin, "plan=plan,", "plan=plan, settings=About,")
+    assert build(toy, "notify").built == {"notify:ships", "notify:plain"}
+    message = toy / "artifacts/notify/plain/message.txt"
+    assert message.read_text() == "ops: plain of ['evaluation']"
+
+    edit(toy / "pyproject.toml", '["plain"]', '["plain", "rounded"]')
+    assert build(toy, "notify").built == {"notify:plain", "notify:rounded"}
+    assert message.read_text() == "ops: plainplain of ['evaluation']"
+
+    edit(plugin, "copies=len", "copeis=len")
+    told = build(toy, "plan")
+    assert told.code == 3
+    assert "gives the stage 'plain' settings that do not fit: it has no 'copeis', did you mean 'copies'?" in told.output
+    assert "plugins/notify.py: the plan of the kind of stage 'notify' gives" in told.output
+    assert "Traceback" not in told.output
+
+
 # dodo.py
 
 

@@ -291,7 +291,7 @@ def test_a_plugin_may_take_stages_out(make_project: Callable[[dict[str, str]], P
         (
             "stages[0] = Stage('dataset', 'data', settings={'normalise': 'auto'})",
             PlanError,
-            "the settings of the stage 'dataset:data' do not fit: Object contains unknown field `normalise`",
+            "the settings of the stage 'dataset:data' do not fit: it has no 'normalise', did you mean 'normalize'?",
         ),
         (
             "stages.append(Stage('optimize', 'x', settings={'loss_weights': {'a': 'b'}}))",

@@ -52,6 +52,33 @@ def test_a_stage_stands_where_its_kind_does_and_has_what_the_row_says(tmp_path: 
     assert planned(one, tmp_path).stages["extra:all"].seed is None
 
 
+class Message(msgspec.Struct, frozen=True):
+    about: str
+    copies: int = 1
+
+
+def test_settings_that_are_a_struct_are_one_in_the_stage(tmp_path: Path) -> None:
+    plan = planned(lambda c, **_: [c.stage("a", about="all")], tmp_path, settings=Message)
+    assert plan.stages["extra:a"].settings == Message("all")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"abuot": "all"}, "do not fit: it has no 'abuot', did you mean 'about'?"),
+        ({"copies": 2}, "do not fit: Object missing required field `about`"),
+        ({"about": "all", "copies": "two"}, "do not fit: Expected `int`, got `str` - at `$.copies`"),
+        ({"about": "all", "to": "ops"}, "gives the stage 'a' settings that do not fit: it has no 'to'"),
+    ],
+)
+def test_settings_that_do_not_fit_the_struct_are_told_when_they_are_given(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    told = refused(lambda: planned(lambda c, **_: [c.stage("a", **settings)], tmp_path, settings=Message), PluginError)
+    assert message in told
+    assert "settings of the kind 'extra': about, copies" in told
+
+
 def test_a_kind_sees_what_is_planned(tmp_path: Path) -> None:
     seen: list[PlanContext] = []
 

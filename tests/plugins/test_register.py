@@ -118,6 +118,7 @@ RUNTIME = 'accepts=("raw",), server=Path(__file__).parent, requirements=Path(__f
             'register("x", lambda shape, classes, width=8: 1, produces="raw")',
             "parameter 'width' is positional",
         ),
+        ("kind", 'register("x", f, after="select", plan=f, settings=dict)', "write a subclass of msgspec.Struct"),
         ("dataset", 'register("x", sized)', "parameter 'size' holds a value with bounds or a tuple of fixed length:"),
     ],
 )
@@ -148,6 +149,7 @@ def test_a_wrong_registration_is_named_with_the_plugins_file(
         ("target", 'register("x", f, templates=("a.j2",), deploy=f)'),
         ("target", 'register("x", f, templates=(), deploy=None)'),
         ("kind", 'register("x", f, after="select", plan=f, parts={"a": "a"}, seeded=True)'),
+        ("kind", 'register("x", f, after="select", plan=f, settings=type("S", (__import__("msgspec").Struct,), {}))'),
     ],
 )
 def test_a_right_registration_is_a_component(kind: str, call: str, make_project: MakeProject) -> None:

@@ -90,6 +90,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
     host_bound: bool = False
     measures: bool = False
     parts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    settings: type[msgspec.Struct] | None = None
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

@@ -47,7 +47,8 @@ class PlanContext(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             name: tells it from the others of its kind; its task is `KIND:name`, its folder `artifacts/KIND/name`.
             inputs: what it reads, each in a role: `Input("model", "optimize:int8")`.
-            settings: further values for it, as JSON can hold them; they are in its key, and in the context of its run.
+            settings: further values for it: the fields of the struct that the kind was registered with, else what JSON can
+                hold; they are in its key, and in the context of its run.
         """
         return self.make(name, inputs, settings)
 
@@ -111,9 +112,10 @@ class KindContext(StageContext, frozen=True, kw_only=True):
         name: the stage's name, as `plan` said.
         inputs: what the stage reads, a folder or file by role, as `plan` said. `Model.open` and
             `Dataset.open` of `modelyard.artifacts` open what modelyard's own stages made.
-        settings: what `plan` said of the stage beside its inputs.
+        settings: what `plan` said of the stage beside its inputs: the struct that the kind was registered with, else a
+            mapping.
     """
 
     name: str
     inputs: Mapping[str, Path]
-    settings: Mapping[str, Any]
+    settings: Any

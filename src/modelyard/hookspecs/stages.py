@@ -9,6 +9,8 @@ from modelyard.hookspecs.marker import hookspec
 from modelyard.hookspecs.traits import ComponentTraits
 
 if TYPE_CHECKING:
+    import msgspec
+
     from modelyard.stage import Stage
 
 
@@ -32,6 +34,9 @@ class KindTraits(Stands, ComponentTraits, total=False):
     that their output depends on the machine and on how many threads there are. `measures` says that they measure times or
     memory, and so write other bytes each time. `parts` names what a later stage may read alone, each with the file that
     stands for it: `{"scores.json": "scores.json"}`.
+
+    `settings` is the struct of what `plan` says of a stage beside its inputs: it is checked when the project is loaded, and
+    the function finds it in `context.settings`. Without it these are a mapping of what JSON can hold.
     """
 
     plan_only: Sequence[str]
@@ -39,6 +44,7 @@ class KindTraits(Stands, ComponentTraits, total=False):
     host_bound: bool
     measures: bool
     parts: Mapping[str, str]
+    settings: type[msgspec.Struct]
 
 
 class ExecutorTraits(ComponentTraits, total=False):

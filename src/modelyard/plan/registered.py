@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from modelyard.component import Component
 from modelyard.config.config import Config
 from modelyard.contexts import PlanContext
-from modelyard.errors import ModelyardError, PluginError
+from modelyard.errors import ModelyardError, PlanError, PluginError
 from modelyard.kinds import Kind
 from modelyard.plan.places import line_of_caller
-from modelyard.plan.stages import new_stage, without
+from modelyard.plan.stages import new_stage, typed_settings, without
 from modelyard.plugins.load import Plugins, line_of
 from modelyard.stage import Input, Stage
 
@@ -96,9 +96,14 @@ def _make(row: Kind, config: Config, name: str, inputs: Sequence[Any], settings:
     except TypeError as exc:
         msg = f"gives the stage {name!r} settings that JSON cannot hold: {exc}\n  use numbers, texts, lists and dicts"
         raise PluginError(msg) from exc
+    try:
+        typed = typed_settings(settings, row)
+    except PlanError as exc:
+        msg = f"gives the stage {name!r} settings that do not fit: {exc}"
+        raise PluginError(msg) from None
     use = config.kinds[row.name]
     uses = {"kind": without(use, use.component.plan_only)}
-    stage = new_stage(row, config.called(name), uses, settings, inputs, config)
+    stage = new_stage(row, config.called(name), uses, typed, inputs, config)
     return replace(stage, made_at=line_of_caller(2))  # above `PlanContext.stage`
 
 

@@ -9,9 +9,10 @@ import msgspec
 
 from modelyard.component import Use
 from modelyard.config.config import Config
-from modelyard.errors import PlanError, listing
+from modelyard.errors import PlanError, did_you_mean, listing
 from modelyard.kinds import BUILT_IN, Kind
 from modelyard.stage import Input, Stage
+from modelyard.stage_settings import by_name
 
 
 def new_stage(
@@ -60,15 +61,30 @@ def with_typed_settings(stage: Stage) -> Stage:
     if wanted is None or isinstance(stage.settings, wanted):
         return stage
     try:
-        typed = msgspec.convert(stage.settings, wanted)
-    except msgspec.ValidationError as exc:
+        return msgspec.structs.replace(stage, settings=typed_settings(by_name(stage.settings), stage.row))
+    except PlanError as exc:
         where = f"{stage.made_at}: " if stage.made_at else ""
-        msg = (
-            f"{where}the settings of the stage {stage.id!r} do not fit: {exc}\n"
-            f"  settings of the kind {stage.kind!r}: {listing(wanted.__struct_fields__)}"
-        )
+        msg = f"{where}the settings of the stage {stage.id!r} do not fit: {exc}"
         raise PlanError(msg) from None
-    return msgspec.structs.replace(stage, settings=typed)
+
+
+def typed_settings(settings: Mapping[str, Any], row: Kind) -> msgspec.Struct | Mapping[str, Any]:
+    """Return settings by name as the struct that the kind `row` names, or as they are if it names none.
+
+    Raises:
+        PlanError: they do not fit; a name that the struct has not is refused, whatever the struct thinks of that.
+    """
+    if row.settings is None:
+        return settings
+    known = row.settings.__struct_encode_fields__
+    wrong = next((f"it has no {name!r}{did_you_mean(name, known)}" for name in settings if name not in known), "")
+    try:
+        if not wrong:
+            return msgspec.convert(settings, row.settings)
+    except msgspec.ValidationError as exc:
+        wrong = str(exc)
+    msg = f"{wrong}\n  settings of the kind {row.name!r}: {listing(known)}"
+    raise PlanError(msg)
 
 
 def without(use: Use, names: Collection[str]) -> Use:

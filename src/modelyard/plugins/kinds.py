@@ -51,6 +51,7 @@ def _row(component: Component) -> Kind:
         title=component.summary or f"the stages of {component.source.name}",
         doc="{summary}" if component.summary else "{name}",
         runner=_RUNNER,
+        settings=component.settings,
         seeded=component.seeded,
         host_bound=component.host_bound,
         measures=component.measures,

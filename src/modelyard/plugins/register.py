@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
+
 from modelyard.component import Component, Source, optional_names
 from modelyard.errors import PluginError, did_you_mean, listing
 from modelyard.hookspecs import TRAITS
@@ -188,6 +190,9 @@ def _wanted(trait: str, value: Any) -> str:
         return "" if isinstance(value, bool) else "True or False"
     if trait == "after":
         return "" if isinstance(value, str) else "the name of a kind of stage, for instance 'select'"
+    if trait == "settings":
+        fits = isinstance(value, type) and issubclass(value, msgspec.Struct)
+        return "" if fits else "a subclass of msgspec.Struct"
     if trait == "plan":
         return "" if callable(value) else "a function"
     if trait == "base":
