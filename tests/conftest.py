@@ -57,6 +57,11 @@ QUICK = (
 )
 """The rooms whose tests, with those above all rooms, take seconds together; see `pytest -m quick` in CONTRIBUTING.md."""
 _OF_BROKER = re.compile(r"tests/serving/events/.*\[(amqp|kafka|mqtt|nats|redis)\b")
+_OF_FRAMEWORKS = re.compile(
+    r"tests/(plugins/(formats|optimizers|support|trainers|test_(ragged|several_inputs|several_outputs|texts)\b)"
+    r"|docs/test_snippets|fuzz/test_models|serving/grpc/test_tfserving)"
+)
+"""Files whose tests import TensorFlow or PyTorch themselves: seconds for each, and the models that they train are shared."""
 _ELSEWHERE = {"slow", "tensorflow", "torch", "docker", "registry", "network", "thorough"}
 _THOROUGH = re.compile(r"\bthorough\b|\busual\(")
 _SECONDS = {"slow": 20.0, "docker": 5.0, "network": 5.0, "registry": 5.0, "tensorflow": 2.0, "torch": 2.0}
@@ -158,13 +163,20 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Have all tests of one broker in one process, for it is started there; otherwise those of a file."""
+    """Have all tests of one broker in one process, for it is started there; otherwise those of a file.
+
+    A run of everything has those that import a framework in one process, too: others are busy with the rest meanwhile.
+    """
     if config.option.dist != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
     class ByBroker(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if whole and _OF_FRAMEWORKS.match(nodeid):
+                return "frameworks"
             broker = _OF_BROKER.match(nodeid)
             return broker[1] if broker else super()._split_scope(nodeid)
 

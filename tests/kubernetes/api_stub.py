@@ -50,6 +50,7 @@ RESOURCES = [
     ("apis/gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", True),
     ("apis/gateway.networking.k8s.io/v1", "backendtlspolicies", "BackendTLSPolicy", True),
 ]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
@@ -183,7 +184,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def body(self) -> Any:
         length = int(self.headers.get("Content-Length") or 0)
-        return yaml.safe_load(self.rfile.read(length)) if length else None
+        return yaml.load(self.rfile.read(length), Loader=LOADER) if length else None
 
     def do_GET(self) -> None:
         path, query = self.asked()

@@ -39,6 +39,12 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Lock:
     return apt.write_lock(folder / "base.lock", packages=("netbase",))
 
 
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of apt's lists, which are fetched when they are first asked for."""
+    return tmp_path_factory.mktemp("state") / "apt"
+
+
 @needs_apt
 @pytest.mark.network
 def test_resolves_python_and_leaves_out_the_package_manager(locked: Lock) -> None:
@@ -52,21 +58,23 @@ def test_resolves_python_and_leaves_out_the_package_manager(locked: Lock) -> Non
 
 @needs_apt
 @pytest.mark.network
-def test_fetches_the_locked_packages_once(locked: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetches_the_locked_packages_once(
+    locked: Lock, tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     some = dataclasses.replace(locked, packages=tuple(p for p in locked.packages if p.name in ("netbase", "zlib1g")))
-    cache, folder = FileCache(tmp_path / "cache"), tmp_path / "state"
-    found = apt.fetch(some, cache, folder)
+    cache = FileCache(tmp_path / "cache")
+    found = apt.fetch(some, cache, state)
     assert sorted(found) == ["netbase", "zlib1g"]
     monkeypatch.setattr(apt, "_fetch_missing", lambda *_: pytest.fail("asked the mirrors although the cache has all"))
-    assert apt.fetch(some, cache, folder) == found
+    assert apt.fetch(some, cache, state) == found
 
 
 @needs_apt
 @pytest.mark.network
-def test_a_version_that_the_mirrors_no_longer_have_is_told(locked: Lock, tmp_path: Path) -> None:
+def test_a_version_that_the_mirrors_no_longer_have_is_told(locked: Lock, tmp_path: Path, state: Path) -> None:
     old = dataclasses.replace(locked.packages[0], version="0.0.1", sha256="0" * 64)
     with pytest.raises(ToolError, match="write the lock again"):
-        apt.fetch(dataclasses.replace(locked, packages=(old,)), FileCache(tmp_path / "cache"), tmp_path / "state")
+        apt.fetch(dataclasses.replace(locked, packages=(old,)), FileCache(tmp_path / "cache"), state)
 
 
 @needs_apt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,17 @@ def strict(schema: Any) -> Any:
     return made
 
 
+@functools.cache
+def _definition(file: str) -> dict[str, Any]:
+    assert CRDS
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # some have ten thousand lines
+    found: dict[str, Any] = next(one for one in yaml.load_all((CRDS / file).read_text(), Loader=loader) if one)
+    return found
+
+
 def problems(thing: dict[str, Any], file: str) -> list[str]:
     jsonschema = pytest.importorskip("jsonschema")
-    assert CRDS
-    definition = next(one for one in yaml.safe_load_all((CRDS / file).read_text()) if one)
+    definition = _definition(file)
     version = thing["apiVersion"].rpartition("/")[2]
     schema = next(one for one in definition["spec"]["versions"] if one["name"] == version)["schema"]["openAPIV3Schema"]
     top = strict(schema)
