@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -236,22 +236,36 @@ def test_a_model_without_a_layer_to_quantize_is_refused(trained_net: Callable[..
         optimize(torch_quantize, "torch_int8", model)
 
 
-@pytest.fixture(params=["float", "quantized"])
-def parent(request: pytest.FixtureRequest, torch_trained: Trained, optimize: Optimize) -> Model:
+class Exported(NamedTuple):
+    """A program, as ONNX, and what the export said of it."""
+
+    parent: Model
+    model: Model
+    metrics: Mapping[str, Any]
+
+
+@pytest.fixture(scope="module", params=["float", "quantized"])
+def exported(
+    request: pytest.FixtureRequest, torch_trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
+    from modelyard_plugins.optimizers.torch_onnx import torch_onnx
     from modelyard_plugins.optimizers.torch_quantize import torch_quantize
 
-    return torch_trained.model if request.param == "float" else optimize(torch_quantize, "torch_int8")
+    bench, dataset, parent = Bench(tmp_path_factory.mktemp("exported")), torch_trained.dataset, torch_trained.model
+    if request.param == "quantized":
+        quantizing = bench.optimize(dataset, parent)
+        torch_quantize(quantizing)
+        parent = bench.open_model(quantizing.out, dataset, "torch_int8")
+    context = bench.optimize(dataset, parent)
+    torch_onnx(context)
+    return Exported(parent, bench.open_model(context.out, dataset, "onnx"), context.metrics)
 
 
-def test_onnx_answers_as_the_program_does_for_any_batch(
-    torch_trained: Trained, optimize: Optimize, parent: Model
-) -> None:
+def test_onnx_answers_as_the_program_does_for_any_batch(torch_trained: Trained, exported: Exported) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
 
-    from modelyard_plugins.optimizers.torch_onnx import torch_onnx
-
-    exported = optimize(torch_onnx, "onnx", parent)
-    session = onnxruntime.InferenceSession(str(exported.path))
+    parent, is_float = exported.parent, exported.parent is torch_trained.model
+    session = onnxruntime.InferenceSession(str(exported.model.path))
     (given,), (answered,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.shape) == ("input", ["batch", 8, 8, 1])
     assert (answered.name, answered.shape) == ("logits", ["batch", 3])
@@ -260,22 +274,21 @@ def test_onnx_answers_as_the_program_does_for_any_batch(
         found = session.run(None, {"input": inputs[:batch]})[0]
         right = logits(parent, inputs[:batch])
         # integer kernels may round a tie the other way, which is one step of a scale
-        assert np.abs(found - right).max() <= (1e-4 if parent is torch_trained.model else 0.05 * np.abs(right).max())
-    kind = "float32" if parent is torch_trained.model else "int8"
-    assert optimize.last.metrics[f"operators_{kind}"] == 4
+        assert np.abs(found - right).max() <= (1e-4 if is_float else 0.05 * np.abs(right).max())
+    assert exported.metrics[f"operators_{'float32' if is_float else 'int8'}"] == 4
 
 
-def test_onnx_is_one_plain_file_the_same_each_time(optimize: Optimize, parent: Model) -> None:
+def test_onnx_is_one_plain_file_the_same_each_time(optimize: Optimize, exported: Exported) -> None:
     onnx = pytest.importorskip("onnx")
 
     from modelyard_plugins.optimizers.torch_onnx import torch_onnx
 
-    exported = optimize(torch_onnx, "onnx", parent)
-    assert [p.name for p in exported.folder.iterdir() if p.name != "model.json"] == ["model.onnx"]
-    data = exported.path.read_bytes()
+    model = exported.model
+    assert [p.name for p in model.folder.iterdir() if p.name != "model.json"] == ["model.onnx"]
+    data = model.path.read_bytes()
     assert not any(word in data for word in (b".py", b"site-packages", b"stack_trace", b"aten.conv2d"))
     assert onnx.load_from_string(data).opset_import[0].version == 20
-    assert optimize(torch_onnx, "onnx", parent).path.read_bytes() == data
+    assert optimize(torch_onnx, "onnx", exported.parent).path.read_bytes() == data
 
 
 def test_onnx_may_be_of_an_older_opset(optimize: Optimize) -> None:

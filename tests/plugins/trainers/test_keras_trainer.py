@@ -91,7 +91,7 @@ def test_another_process_gives_the_same_bytes_whatever_keras_json_says(
 
 def test_early_stopping_keeps_the_best_weights(bench: Bench, keras3_trained: Trained) -> None:
     context = fit(
-        bench, keras3_trained.dataset, epochs=6, learning_rate=0.3, early_stopping=2, validation_fraction=0.25
+        bench, keras3_trained.dataset, softmax, epochs=6, learning_rate=0.3, early_stopping=2, validation_fraction=0.25
     )
 
     history = msgspec.json.decode((context.out / "history.json").read_bytes())
