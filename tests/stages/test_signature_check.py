@@ -72,6 +72,20 @@ def test_what_does_not_fit_is_told_with_both_sides(
     assert told in misfit(Signature(taken, answered), FACTS)
 
 
+@pytest.mark.parametrize(
+    ("taken", "given", "samples"),
+    [((1,), (), "(any)"), ((), (1,), "(any, 1)"), ((8, 6), (8, 6, 1), "(any, 8, 6, 1)")],
+)
+def test_an_axis_of_one_on_one_side_alone_is_told_with_what_to_do(
+    taken: tuple[int, ...], given: tuple[int, ...], samples: str
+) -> None:
+    facts = replace(FACTS, inputs=(replace(FACTS.inputs[0], shape=given),))
+
+    told = misfit(Signature((TensorSpec("x", "float32", ("", *taken)),), (SCORES,)), facts)
+
+    assert f"but the data set's samples are {samples}\n  an axis of one is on one side alone: add it" in told
+
+
 def test_an_output_that_the_project_names_for_its_handlers_is_told_so() -> None:
     facts = replace(FACTS, outputs=tuple(OutputFacts(name=name, shape=ANY_SHAPE) for name in ("boxs", "scores")))
     shown = Signature(

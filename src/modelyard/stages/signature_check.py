@@ -166,13 +166,20 @@ def _input_misfit(tensor: TensorSpec, one: InputFacts) -> str:
         return ""
     if _fits(tensor.shape[1:], one.shape):
         return _length_misfit(tensor, one)
-    wanted = f"(any, {', '.join(map(str, one.shape))})"
+    wanted = f"({', '.join(('any', *map(str, one.shape)))})"
     first = (*one.shape[-1:], *one.shape[:-1])
     if len(first) > 1 and _fits(tensor.shape[1:], first):
         advice = "its channels come first: export it with the channels last, or have its input turned (docs/how-to/import-a-model.md)"
+    elif _fits(_long(tensor.shape[1:]), _long(one.shape)):
+        advice = "an axis of one is on one side alone: add it to the data set's arrays (x[:, None]) or take it off (x[:, 0]), or export the model so"
     else:
         advice = "export the model for such samples, or change the data set's"
     return f"takes {tensor}, but the data set's samples are {wanted}\n  {advice}"
+
+
+def _long(shape: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """Return the axes that are not of one, which Keras' models of single numbers and texts often have."""
+    return tuple(axis for axis in shape if axis != 1)
 
 
 def _length_misfit(tensor: TensorSpec, one: InputFacts) -> str:
