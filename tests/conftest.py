@@ -57,6 +57,7 @@ QUICK = (
 )
 """The rooms whose tests, with those above all rooms, take seconds together; see `pytest -m quick` in CONTRIBUTING.md."""
 _OF_BROKER = re.compile(r"tests/serving/events/.*\[(amqp|kafka|mqtt|nats|redis)\b")
+_FRAMEWORKS = "frameworks"
 _OF_FRAMEWORKS = re.compile(
     r"tests/(plugins/(formats|optimizers|support|trainers|test_(ragged|several_inputs|several_outputs|texts)\b)"
     r"|docs/test_snippets|fuzz/test_models|serving/grpc/test_tfserving)"
@@ -92,19 +93,27 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of the quick rooms, but for those that say that they take long, or need what not every machine has.
 
-    Thorough tests are left out where no `-m` and no test by name ask for them. Side by side, the files that take longest
-    come first, so that all processes end together.
+    Thorough tests are left out where no `-m` and no test by name ask for them. Side by side, what takes longest in one
+    process comes first, so that all processes end together.
     """
     if not config.option.markexpr and not any("::" in argument for argument in config.args):
         _leave_out_thorough(config, items)
-    seconds: dict[Path, float] = defaultdict(float)
+    seconds: dict[str, float] = defaultdict(float)
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        seconds[item.path] += max(_SECONDS.get(mark, _OTHER_SECONDS) for mark in (*marks, ""))
+        seconds[_together(item.nodeid)] += max(_SECONDS.get(mark, _OTHER_SECONDS) for mark in (*marks, ""))
         if _is_quick(item.path) and not _ELSEWHERE & marks:
             item.add_marker(pytest.mark.quick)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: -seconds[item.path])
+        items.sort(key=lambda item: -seconds[_together(item.nodeid)])
+
+
+def _together(nodeid: str) -> str:
+    """Return what a test is in one process with: those that import a framework, those of a broker, those of its file."""
+    if _OF_FRAMEWORKS.match(nodeid):
+        return _FRAMEWORKS
+    broker = _OF_BROKER.match(nodeid)
+    return broker[1] if broker else nodeid.split("::", maxsplit=1)[0]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -173,14 +182,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
-    class ByBroker(LoadFileScheduling):
+    class Together(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            if whole and _OF_FRAMEWORKS.match(nodeid):
-                return "frameworks"
-            broker = _OF_BROKER.match(nodeid)
-            return broker[1] if broker else super()._split_scope(nodeid)
+            scope = _together(nodeid)
+            return super()._split_scope(nodeid) if scope == _FRAMEWORKS and not whole else scope
 
-    return ByBroker(config, log)
+    return Together(config, log)
 
 
 @pytest.fixture
