@@ -113,7 +113,9 @@ STATES: dict[str, Callable[[Path], None]] = {
 
 
 def examples() -> list[object]:
-    return [pytest.param(c, marks=pytest.mark.network) if c == "doit lock" else c for c in EXAMPLES]
+    """Return the commands; `lock` asks the mirrors, and the tests of the builder and of the command hold the same."""
+    dear = [pytest.mark.network, pytest.mark.thorough]
+    return [pytest.param(c, marks=dear) if c == "doit lock" else c for c in EXAMPLES]
 
 
 @pytest.mark.parametrize("command", examples())
