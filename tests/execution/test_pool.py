@@ -17,17 +17,19 @@ def request_in(folder: Path) -> Request:
     return Request(id=1, overrides={}, stage="train:net", inputs={}, **names)
 
 
+@pytest.mark.parametrize(("of_pool", "of_request"), [((), ("crashes",)), (("crashes",), ())])
 def test_a_worker_that_crashes_leaves_its_last_words_in_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_pool: tuple[str, ...], of_request: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It imports what every worker of the pool does, and what a request asks for."""
     crash = "import os, sys\nsys.stderr.write('no such instruction\\n')\nsys.stderr.flush()\nos.abort()\n"
     (tmp_path / "crashes.py").write_text(crash)
     monkeypatch.chdir(tmp_path)
     request = request_in(tmp_path)
-    pool = Pool()
+    pool = Pool(of_pool)
     try:
         with pytest.raises(StageFailed, match=r"train:net: its worker process ended without an answer\n.*log"):
-            pool.run(request, tmp_path / "request.json", {}, ("crashes",), lambda event: None)
+            pool.run(request, tmp_path / "request.json", {}, of_request, lambda event: None)
     finally:
         pool.close()
     assert Path(request.log).read_text() == "no such instruction\n"

@@ -28,9 +28,14 @@ _SAID_BYTES = 20_000
 
 
 class Pool:
-    """Runs requests in workers. One worker serves all stages of an environment, so a framework is imported once."""
+    """Runs requests in workers. One worker serves all stages of an environment, so a framework is imported once.
 
-    def __init__(self) -> None:
+    Args:
+        preload: modules that every worker imports before it serves, besides those that a request asks for.
+    """
+
+    def __init__(self, preload: tuple[str, ...] = ()) -> None:
+        self._preload = preload
         self._workers: dict[Environment, _Worker] = {}
         self._lock = threading.Lock()
         self._numbers = count(1)
@@ -63,7 +68,7 @@ class Pool:
             StageFailed: the worker died: killed, out of memory, a crash in native code.
         """
         write_bytes(path, msgspec.json.encode(request))
-        worker = self._worker((tuple(sorted(environment.items())), preload))
+        worker = self._worker((tuple(sorted(environment.items())), (*self._preload, *preload)))
         for event in worker.run(request.id, str(path)):
             if "exit" in event:
                 return _result(request, event, worker), event.get("peak_memory_bytes", 0)

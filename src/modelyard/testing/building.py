@@ -81,7 +81,7 @@ def _workers() -> Local:
     if workers is None or began != variables:
         if workers is not None:
             workers.close()
-        workers = Local()
+        workers = Local(preload=("numpy",))  # which stages of nearly every kind import, and each anew
         atexit.register(workers.close)
         _kept[seed] = variables, workers
     return workers
