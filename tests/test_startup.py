@@ -100,13 +100,3 @@ def test_another_error_is_shown_as_ever_and_another_program_is_left_alone(tmp_pa
     code = "import sys; print('modelyard' in sys.modules, sys.excepthook is sys.__excepthook__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "False True\n"
-
-
-def test_garbage_is_looked_for_less_often_in_doit_and_still_found() -> None:
-    code = "import gc; print(gc.isenabled(), gc.get_threshold()[0])"
-    plain, started = (
-        subprocess.run([sys.executable, "-c", code, *word], capture_output=True, text=True).stdout.split()
-        for word in ((), ("doit",))
-    )
-    assert plain[0] == started[0] == "True"
-    assert 0 < int(plain[1]) < int(started[1])

@@ -2,29 +2,21 @@
 
 The line of `modelyard.packaging`, installed as `modelyard-doit.pth` beside the packages, calls `ready` when Python starts a program called
 `doit`, and does nothing in any other. Nothing of doit is changed: its error comes as it always does, and is told in
-other words when nothing else has caught it. Garbage alone is looked for less often than in other programs.
+other words when nothing else has caught it.
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from pathlib import Path
 from types import TracebackType
 
-_GARBAGE = 50_000
-"""So many more objects are made than freed before Python looks for garbage; by itself it looks after 700.
-
-doit, modelyard and what they stand on make some 20,000 while they are imported, and no garbage: thirty looks at them
-take 3 ms of every `doit`. While a project is loaded nobody looks (see `modelyard.commands.run`).
-"""
 _READER = ("doit.doit_cmd", "load_config_toml")
 
 
 def ready() -> None:
     """From now on, tell what doit cannot read of its configuration without a traceback, and end with exit code 3."""
-    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     shown = sys.excepthook
 
     def hook(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
