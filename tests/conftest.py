@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -106,6 +107,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.quick)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: -seconds[_together(item.nodeid)])
+
+
+def pytest_collection_finish() -> None:
+    """Have garbage looked for among what tests make, seldom, and not among the hundred thousand objects of what was imported."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _together(nodeid: str) -> str:

@@ -185,8 +185,9 @@ def test_what_does_not_fit_a_regression_is_told(again: Path, change: tuple[str, 
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.torch
-@pytest.mark.parametrize("inside", [True, pytest.param(False, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("inside", [True, False])
 def test_several_labels_are_learnt_with_a_sigmoid_inside_or_behind(tmp_path: Path, inside: bool) -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=(400, 6)).astype(np.float32)

@@ -155,9 +155,9 @@ def check_answers(model: Model, runtime: str, dataset: Dataset) -> None:
 
 
 def _marks(chain: Chain) -> list[pytest.MarkDecorator]:
-    """Return the marks of a chain: one of each of two frameworks is tried in every run."""
+    """Return the marks of a chain: one that takes little time is tried in every run."""
     framework = pytest.mark.torch if chain.trainer == "torch" else pytest.mark.tensorflow
-    usual = {"qat", "torch_prune"} & {name for name, _ in chain.steps}
+    usual = {"torch_prune"} & {name for name, _ in chain.steps}
     return [framework] if usual else [framework, pytest.mark.thorough]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.report.conftest import collected, write_page
-from tests.shared import Late
+from tests.shared import Late, usual
 
 axe: Any = Late("axe_playwright_python.base")
 
@@ -94,7 +94,7 @@ def opened(browser: Any, file: Path, size: dict[str, int] = DESKTOP, scheme: str
     assert messages == []
 
 
-@pytest.mark.parametrize("name", HOWS)
+@pytest.mark.parametrize("name", usual(HOWS, 1))
 def test_it_fits_a_phone_and_shows_every_picture(name: str, page_files: Callable[[str], Path], browser: Any) -> None:
     with opened(browser, page_files(name), PHONE) as page:
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -109,7 +109,7 @@ def test_it_fits_a_phone_and_shows_every_picture(name: str, page_files: Callable
         assert outside == []
 
 
-@pytest.mark.parametrize("name", HOWS)
+@pytest.mark.parametrize("name", usual(HOWS, 1))
 def test_axe_finds_nothing_and_enough_contrast_in_the_dark(
     name: str, page_files: Callable[[str], Path], browser: Any
 ) -> None:

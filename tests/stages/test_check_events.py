@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import asdict, replace
 from tests.plugins.conftest import model_facts
 from tests.serving.events.brokers import wait_until
+from tests.shared import usual
 
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import StageFailed, ToolError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from modelyard.artifacts import Dataset
 
-SOURCES = ("amqp", "kafka", "mqtt", "nats", "redis")
+SOURCES = ("kafka", "mqtt", "nats", "redis", "amqp")
 MODEL = """
 import time
 import numpy as np
@@ -143,7 +144,7 @@ def test_samples_are_sent_as_bytes_where_these_say_it_all() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", usual(SOURCES, 4))
 def test_a_server_answers_events_as_it_was_evaluated_through_a_stop_and_a_kill(
     source: str, job: Callable[..., Any], server: Callable[..., None], dataset: Dataset
 ) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.front_door.builds import artifacts, build
 
 MakeToy = Callable[..., Path]
@@ -41,6 +43,7 @@ def test_a_second_clone_builds_nothing_with_s3(toy: MakeToy, bucket: tuple[str, 
     assert artifacts(two) == artifacts(one)
 
 
+@pytest.mark.thorough
 def test_a_second_clone_builds_nothing_with_google_cloud_storage(
     toy: MakeToy, gs_bucket: tuple[str, dict[str, str]]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.known import know
+from tests.shared import usual
 
 from modelyard.testing import check_task, write_project
 
@@ -85,7 +86,10 @@ def labels(task: str, samples: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "task", ["classification", "regression", "multi-label", "embedding", "agreement", "detection", *OTHERS, *POSITIONS]
+    "task",
+    usual(
+        ["classification", "regression", "detection", "multi-label", "embedding", "agreement", *OTHERS, *POSITIONS], 3
+    ),
 )
 def test_the_tasks_that_come_with_modelyard_keep_the_contract(tmp_path: Path, task: str) -> None:
     onnx = pytest.importorskip("onnx")

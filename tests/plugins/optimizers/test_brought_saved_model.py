@@ -77,7 +77,7 @@ def expected(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize(
     ("name", "form", "runtime", "near"),
     [
-        ("float32", "tflite", "litert", 1e-5),
+        pytest.param("float32", "tflite", "litert", 1e-5, marks=pytest.mark.thorough),
         pytest.param("float16", "tflite", "litert", 1e-2, marks=pytest.mark.thorough),
         pytest.param("dynamic_range", "tflite", "litert", 5e-2, marks=pytest.mark.thorough),
         pytest.param("int8", "tflite", "litert", 0.1, marks=pytest.mark.thorough),

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from modelyard.artifacts import Model
 
 
-@pytest.mark.parametrize(("schedule", "sparsity", "batch_size"), [("constant", 0.8, 16), ("polynomial", 0.6, 192)])
+@pytest.mark.parametrize(
+    ("schedule", "sparsity", "batch_size"),
+    [("constant", 0.8, 16), pytest.param("polynomial", 0.6, 192, marks=pytest.mark.thorough)],
+)
 def test_every_layer_reaches_the_sparsity(
     trained: Trained, bench: Bench, schedule: str, sparsity: float, batch_size: int
 ) -> None:

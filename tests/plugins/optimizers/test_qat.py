@@ -148,6 +148,7 @@ def test_clusters_are_preserved_if_asked(clustered: Model, forgotten: Model, tra
     assert len(np.unique(kernels(forgotten)["dense/kernel"])) > 100
 
 
+@pytest.mark.thorough
 def test_both_are_preserved_up_to_the_integers(
     clustered: Model, preserved: tuple[Model, dict], forgotten: Model, trained: Trained, bench: Bench
 ) -> None:
