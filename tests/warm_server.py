@@ -51,14 +51,7 @@ def _fork_and_answer(descriptor: int) -> None:
 
 def _become(streams: list[int], arguments: list[str], folder: str, environment: dict[str, str]) -> None:
     """Have what a process of `python -m doit` starts with."""
-    for number, descriptor in enumerate(streams):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
-    sys.path[0] = folder
+    sys.modules["warm_workers"].begin(streams, folder, environment)
     sys.argv[1:] = arguments
     gc.unfreeze()
 
@@ -66,7 +59,8 @@ def _become(streams: list[int], arguments: list[str], folder: str, environment: 
 if __name__ == "__main__":
     for name in _IMPORTED:
         importlib.import_module(name)
+    workers = importlib.import_module("warm_workers")
     if sys.platform == "linux":  # others have no abstract sockets
-        importlib.import_module("warm_workers").use(int(sys.argv[2]))
+        workers.use(int(sys.argv[2]))
     serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module("doit", run_name="__main__", alter_sys=True)

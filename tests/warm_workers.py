@@ -106,11 +106,14 @@ def _connect(preload: Sequence[str], own: Mapping[str, str]) -> socket.socket:
     if connection.connect_ex(f"\0{name}"):
         command = [sys.executable, __file__, str(_life), name, *preload]
         environment, nothing = {**_started_with, **own}, subprocess.DEVNULL
-        subprocess.Popen(
+        started = subprocess.Popen(
             command, cwd="/", env=environment, stdin=nothing, stdout=nothing, stderr=nothing, pass_fds=[_life],
             start_new_session=True,
         )  # fmt: skip
         while connection.connect_ex(f"\0{name}"):
+            if started.poll():
+                msg = f"{command} ended with exit code {started.returncode}: run it by hand to see why"
+                raise RuntimeError(msg)
             time.sleep(0.005)
     return connection
 
@@ -151,6 +154,12 @@ def _fork_and_answer(connection: socket.socket, streams: Sequence[int]) -> None:
 def _become(streams: Sequence[int], folder: str, environment: dict[str, str], preload: Sequence[str]) -> Sequence[str]:
     """Have what a process of `python -m modelyard.execution.worker` starts with."""
     os.setsid()
+    begin(streams, folder, environment)
+    return preload
+
+
+def begin(streams: Sequence[int], folder: str, environment: Mapping[str, str]) -> None:
+    """Have the streams, the folder and the variables of a process of `python -m` that was started there."""
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -159,7 +168,6 @@ def _become(streams: Sequence[int], folder: str, environment: dict[str, str], pr
     os.environ.update(environment)
     sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     sys.path[0] = folder
-    return preload
 
 
 def _main(life: int, name: str, preload: Sequence[str]) -> None:
