@@ -125,7 +125,11 @@ def _together(nodeid: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the images of a run share what they are packed of: Debian packages, wheels and layers take longest."""
+    """Let the images of a run share what they are packed of: Debian packages, wheels and layers take longest.
+
+    What tests start keeps bytecode, as it does for a person: else each process compiles all anew, and none finds any.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if known.SHARED not in os.environ:
         os.environ[known.SHARED] = temporary = tempfile.mkdtemp(prefix="modelyard-test-")
         config.add_cleanup(lambda: shutil.rmtree(temporary, ignore_errors=True))
@@ -249,7 +253,7 @@ def doit() -> Doit:
 
 def doit_environment() -> dict[str, str]:
     """Return the environment of a person's shell: what a test run sets for its own sake is left out."""
-    own = ("PYTHONDONTWRITEBYTECODE", "MODELYARD_DEBUG", "DOIT_CONFIG")
+    own = ("MODELYARD_DEBUG", "DOIT_CONFIG")
     return {name: value for name, value in os.environ.items() if name not in own and not name.startswith("PYTEST_")}
 
 

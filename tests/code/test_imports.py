@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import py_compile
+import shutil
 import subprocess
 import sys
 from importlib.util import cache_from_source
@@ -13,9 +14,10 @@ from modelyard.code.imports import installed_folders
 
 
 def run(folder: Path, code: str, **variables: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | variables
     script = f"from modelyard.code.imports import watch_sources; watch_sources()\n{code}"
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -59,6 +61,25 @@ def test_damaged_bytecode_of_another_source_is_not_used(tmp_path: Path) -> None:
     cached.parent.mkdir()
     cached.write_bytes(b"nothing like it")
     assert run(tmp_path, "import helper; print(helper.VALUE)") == "1\n"
+
+
+def test_bytecode_that_breaks_off_is_not_used(tmp_path: Path) -> None:
+    write(tmp_path / "helper.py", "VALUE = 1\n")
+    run(tmp_path, "import helper")
+    cached = Path(cache_from_source(str(tmp_path / "helper.py")))
+    cached.write_bytes(cached.read_bytes()[:-5])
+
+    assert run(tmp_path, "import helper; print(helper.VALUE)") == "1\n"
+
+
+def test_code_of_a_copied_folder_says_where_it_is_now(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here / "helper.py", "def where():\n    pass\n")
+    names = "import helper; print(helper.__file__, helper.where.__code__.co_filename)"
+    run(here, names)
+    shutil.copytree(here, there)
+
+    assert run(there, names).split() == [str(there / "helper.py")] * 2
 
 
 def test_no_bytecode_is_written_where_python_is_told_so(tmp_path: Path) -> None:

@@ -52,13 +52,26 @@ class HashedLoader(SourceFileLoader):
         if on_load:
             _keep_lines(path, source)
         head = MAGIC_NUMBER + _CHECKED_HASH + source_hash(source)
-        known = _read(cached)
-        if known.startswith(head):
-            return marshal.loads(known[len(head) :])  # type: ignore[no-any-return]
+        if known := _code_in(_read(cached), head, path):
+            return known
         code: CodeType = self.source_to_code(source, path)
         if not sys.dont_write_bytecode:
             self.set_data(cached, head + marshal.dumps(code))
         return code
+
+
+def _code_in(bytecode: bytes, head: bytes, path: str) -> CodeType | None:
+    """Return the code of a `.pyc` file, or None if it is of another source, damaged, or came here with a copied project.
+
+    The code says the path that it was compiled from: by that, tracebacks show lines and components know their files.
+    """
+    if not bytecode.startswith(head):
+        return None
+    try:
+        code: CodeType = marshal.loads(bytecode[len(head) :])
+    except (EOFError, TypeError, ValueError):
+        return None
+    return code if code.co_filename == path else None
 
 
 loaded: dict[str, Mark] = {}
