@@ -120,6 +120,9 @@ class _Manager(pluggy.PluginManager):
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         return super().parse_hookimpl_opts(plugin, name) if name.startswith(PREFIX) else None
 
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> pluggy.HookspecOpts | None:
+        return super().parse_hookspec_opts(module_or_class, name) if name.startswith(PREFIX) else None
+
 
 def load_plugins(project: Path) -> Plugins:
     """Load the built-in plugins, the installed ones, and those in the `plugins` folder of `project`.
