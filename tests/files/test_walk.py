@@ -19,6 +19,17 @@ def test_a_link_to_a_file_counts_as_the_file(tmp_path: Path) -> None:
     assert [(name, info.st_size) for name, info in walk(folder)] == [("link", 5)]
 
 
+def test_compiled_python_can_be_left_out(tmp_path: Path, table: DigestTable) -> None:
+    folder = tmp_path / "folder"
+    for name in ("helper.py", "sub/__pycache__/helper.cpython-311.pyc", "brought.pyc"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write(folder / name, "hello")
+
+    assert [name for name, _ in walk(folder, compiled=False)] == ["brought.pyc", "helper.py"]
+    assert list(table.folder(folder)) == ["brought.pyc", "helper.py"]
+    assert len(list(walk(folder))) == 3
+
+
 @pytest.mark.parametrize("what", ["link to a folder", "dangling link", "pipe"])
 def test_what_is_no_file_is_an_error_that_names_it(what: str, tmp_path: Path, table: DigestTable) -> None:
     folder = tmp_path / "folder"

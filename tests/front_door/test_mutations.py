@@ -5,6 +5,7 @@ Undoing the change runs nothing: every result comes back from the store. And wha
 
 from __future__ import annotations
 
+import compileall
 import importlib
 import os
 import shutil
@@ -117,6 +118,20 @@ def test_a_data_file_with_the_same_time_and_size(toy: Path) -> None:
 
     assert table.stat().st_size == stamp.st_size
     assert build(toy, *overrides).built == {"dataset:points"}
+
+
+def test_compiling_the_python_of_an_input_folder_runs_nothing(toy: Path) -> None:
+    """A stage that imports what its input folder holds leaves compiled modules there."""
+    words = toy / "words"
+    words.mkdir()
+    for name in ("a.txt", "b.txt", "c.txt", "shared.py"):
+        (words / name).write_text(f"name = {name!r}\n")
+    overrides = ("dataset.names=words", "dataset")
+    build(toy, *overrides)
+
+    compileall.compile_dir(words, quiet=1)
+
+    assert build(toy, *overrides).stages == {"dataset:points": "fresh"}
 
 
 def test_another_folder_umask_time_zone_and_language_run_nothing(toy: Path, tmp_path: Path) -> None:

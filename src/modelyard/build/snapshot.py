@@ -58,7 +58,7 @@ def _below(project: Path, path: Path) -> list[str]:
     name = str(path.relative_to(project))
     if not path.is_dir():
         return [name] if path.is_file() else []
-    return [f"{name}/{one}" for one, _ in walk(path) if "__pycache__" not in one.split("/")]
+    return [f"{name}/{one}" for one, _ in walk(path, compiled=False)]
 
 
 class Snapshot:

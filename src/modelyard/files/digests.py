@@ -104,14 +104,14 @@ class DigestTable:
             return False
 
     def folder(self, path: Path) -> Manifest:
-        """Return the manifest of the folder at `path`.
+        """Return the manifest of the folder at `path`, in which compiled Python does not count.
 
         Raises:
             DataError: something below it is neither a file nor a folder.
         """
         root = os.path.abspath(path)
         manifest: Manifest = {}
-        files = walk(path)
+        files = walk(path, compiled=False)
         while batch := list(itertools.islice(files, _BATCH)):
             with reading(path):
                 digests = self.files([(f"{root}/{name}", info) for name, info in batch])

@@ -11,11 +11,18 @@ from pathlib import Path
 from modelyard.errors import DataError
 from modelyard.files.hashing import unreadable
 
+COMPILED = "__pycache__"
+"""The folder that compiled modules are in: who imports one writes there, so that it is nothing that a person gives."""
 
-def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
+
+def walk(folder: Path | str, *, compiled: bool = True) -> Iterator[tuple[str, os.stat_result]]:
     """Yield every file below `folder`: its path there and its stat, in the same order every time.
 
     A link to a file stands for the file.
+
+    Args:
+        folder: where to look.
+        compiled: whether compiled Python counts.
 
     Raises:
         DataError: something is neither a file nor a folder, cannot be read, or has a name that is not UTF-8.
@@ -29,6 +36,8 @@ def walk(folder: Path | str) -> Iterator[tuple[str, os.stat_result]]:
         except OSError as exc:
             raise unreadable(path, exc) from exc
         for entry in found:
+            if entry.name == COMPILED and not compiled:
+                continue
             name = f"{prefix}{entry.name}"
             try:
                 info = entry.stat()

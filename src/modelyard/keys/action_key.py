@@ -324,7 +324,7 @@ def _code_files(component: Component) -> tuple[Path, ...]:
 def server_files(folder: Path, table: DigestTable) -> Manifest:
     """Return the files of a server package that go into an image: all but compiled Python."""
     root = folder.absolute()
-    files = [(name, info) for name, info in walk(folder) if "__pycache__" not in name]
+    files = list(walk(folder, compiled=False))
     with reading(folder):
         digests = table.files([(f"{root}/{name}", info) for name, info in files])
     return {name: FileEntry(digest, info.st_size) for (name, info), digest in zip(files, digests, strict=True)}

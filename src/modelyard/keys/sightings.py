@@ -17,6 +17,7 @@ import msgspec
 
 from modelyard.code.lookups import Mark, mark_of
 from modelyard.files.digests import RACY_NS, signature
+from modelyard.files.walk import COMPILED
 from modelyard.store.record import InputRecord
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ Sign = tuple[int, ...]
 
 Signs = dict[str, Sign]
 """Signs by absolute path."""
-
-_COMPILED = "__pycache__"
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -86,7 +85,7 @@ def signs_below(path: str) -> Signs:
     while todo:
         with os.scandir(todo.pop()) as entries:
             for entry in entries:
-                if entry.name == _COMPILED:
+                if entry.name == COMPILED:
                     found[entry.path] = ()
                     continue
                 found[entry.path] = sign(entry.path)
@@ -124,8 +123,8 @@ def _is_link(before: Sign, now: Sign) -> bool:
 
 def _was_compiled_in(path: str, before: Signs, now: Signs) -> bool:
     """Tell whether `path` is compiled Python that came, or the folder that it came to."""
-    compiled = f"{path}/{_COMPILED}"
-    return path.endswith(_COMPILED) or (compiled in now and compiled not in before and bool(before.get(path)))
+    compiled = f"{path}/{COMPILED}"
+    return path.endswith(COMPILED) or (compiled in now and compiled not in before and bool(before.get(path)))
 
 
 def settle(signs: Iterable[Sequence[int]]) -> bool:
