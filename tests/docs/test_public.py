@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import re
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PAGE = (ROOT / "docs/reference/python.md").read_text()
 ROWS = dict(re.findall(r"^\| `(modelyard[\w.]*)` \| (.*) \|$", PAGE, re.MULTILINE))
+AUTHORS = [f"docs/{page}.md" for page in ("reference/hooks", "how-to/write-an-optimizer", "how-to/write-a-target")]
+"""The pages for those who write plugins."""
 
 
 def imported(code: str) -> Iterator[str]:
@@ -26,6 +28,21 @@ def imported(code: str) -> Iterator[str]:
             yield from [name if name in ROWS else node.module for name in public]
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+
+
+def told(text: str) -> Iterator[str]:
+    """Yield the modules of ours that a text names, tables of a configuration left out: of `modelyard.a.b.c` as much as is one."""
+    for name in set(re.findall(r"(?<!tool\.)\bmodelyard(?:_plugins)?(?:\.[a-z]\w*)+", text)):
+        parts = name.split(".")
+        heads = [".".join(parts[: end + 1]) for end in range(1, len(parts))]
+        yield from [head for head in heads if is_module(head)][-1:]
+
+
+def is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # what it should be in is none, or is no package
+        return False
 
 
 def taught() -> Iterator[tuple[str, str]]:
@@ -42,6 +59,13 @@ def taught() -> Iterator[tuple[str, str]]:
 def test_only_what_is_public_is_taught(where: str, code: str) -> None:
     ours = {name for name in imported(code) if name.partition(".")[0] in ("modelyard", "modelyard_plugins")}
     assert ours <= ROWS.keys(), where
+
+
+@pytest.mark.parametrize(
+    "page", [*AUTHORS, *(str(path.relative_to(ROOT)) for path in ROOT.glob("templates/plugin/**/*.txt"))]
+)
+def test_what_authors_are_told_to_look_at_is_public(page: str) -> None:
+    assert set(told((ROOT / page).read_text())) <= ROWS.keys()
 
 
 @pytest.mark.parametrize("module", ROWS)

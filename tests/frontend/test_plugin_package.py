@@ -18,6 +18,7 @@ from modelyard.errors import ConfigError
 from modelyard.frontend.plugin_package import OFFERS, new_plugin
 from modelyard.frontend.scaffold import new_project
 
+PAGE = Path(__file__).parents[2] / "docs/how-to/write-an-optimizer.md"
 WITHOUT_A_TRAINING = ("dataset", "executor", "handler", "target")
 """Kinds whose tests train no model, and wait for nothing."""
 
@@ -51,6 +52,8 @@ def test_what_is_offered_has_a_check_and_its_component_is_called_as_it_says(tmp_
         assert re.search(rf'(register\(|template_target\(\s*register,)\s*"{name}"', text), f"{kind} registers {name!r}"
         assert text.startswith(f'"""The {offer.title} `{name}`."""')
     assert set(OFFERS) == set(KINDS)
+    (listed,) = re.findall(r"`--kind` names others, as often as you like: (.*?);", PAGE.read_text(), re.DOTALL)
+    assert re.findall(r"`(\w+)`", listed) == sorted(OFFERS)
 
 
 def test_the_lines_that_show_how_all_of_them_are_used_are_one_configuration(tmp_path: Path) -> None:
