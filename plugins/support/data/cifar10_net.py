@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,10 +52,11 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Unpack the six batches and nothing else, then rename the folder: `target` is whole or not there."""
-    import shutil
+    """Unpack the six batches and nothing else, then put the folder in its place: `target` is whole or not there."""
     import tarfile
     import tempfile
+
+    from modelyard.files.atomic import replace_folder
 
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, tarfile.open(archive) as tar:
         folder = Path(scratch) / _FOLDER
@@ -67,6 +67,8 @@ def _unpack(archive: Path, target: Path) -> None:
                 msg = f"{name}.bin is not a file in the archive"
                 raise tarfile.TarError(msg)
             (folder / f"{name}.bin").write_bytes(member.read())
-        shutil.rmtree(target, ignore_errors=True)
-        with contextlib.suppress(FileExistsError):  # another build was quicker, from an archive that is as right
-            folder.rename(target)
+        try:
+            replace_folder(target, folder, Path(scratch))
+        except OSError:
+            if not target.is_dir():  # else another build was quicker, from an archive that is as right
+                raise

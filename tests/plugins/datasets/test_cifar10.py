@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -192,6 +193,23 @@ def test_a_download_that_was_changed_in_the_cache_is_not_taken(
         note = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
         (context.cache / f"{folder.name}.json").write_text(json.dumps({"seal": "0" * 64, "value": note}))
     check(read_folder(fetch_binary(context, url, md5), IMAGES), truth)
+
+
+def test_where_another_build_unpacked_it_meanwhile_that_is_taken(
+    bench: Bench, site: tuple[Any, Any], truth: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def after_another(source: Path, target: Path) -> Path:
+        if Path(target).parent == context.cache:
+            shutil.copytree(source, target)
+        return rename(source, target)
+
+    context = bench.stage()
+    monkeypatch.setattr(Path, "rename", after_another)
+    folder = fetch_binary(context, *site)
+    check(read_folder(folder, IMAGES), truth)
+    assert [path for path in context.cache.iterdir() if path.is_dir()] == [folder]
 
 
 def test_a_wrong_digest_and_no_net_leave_nothing_and_say_what_to_do(bench: Bench, site: tuple[Any, Any]) -> None:
