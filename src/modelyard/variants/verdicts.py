@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from modelyard.metrics.figures import cell
-from modelyard.metrics.rules import rules_of, ties
+from modelyard.metrics.rules import picks, rules_of, ties
 from modelyard.variants.over_seeds import spread, told
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ _NAME, _ROWS = 20, 20
 """The longest name that is shown whole, and how many variants are shown."""
 _GROUPS = 6
 """How many means over seeds are shown."""
-_PICKS = {
-    "smallest": "the smallest after gzip",
-    "smallest-file": "the smallest",
-    "fastest": "the smallest of the fastest",
-    "most-accurate": "the most accurate",
-}
 
 
 def table_lines(selection: Selection) -> list[str]:
@@ -74,7 +68,7 @@ def summary(selection: Selection) -> str:
 def _pick(selection: Selection) -> str:
     """Return what the rule picks, in words; empty if it names a variant."""
     metric = _metric_of(selection.rule, selection.table[0])
-    return _PICKS.get(selection.rule, f"the best by {metric.head}") if metric else ""
+    return picks(selection.rule, metric.head) if metric else ""
 
 
 def _metric_of(rule: str, row: Row) -> Metric | None:
