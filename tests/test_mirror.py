@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src/modelyard"
 
 WITHOUT = {
-    ".": 7,
+    ".": 6,
     "build": 6,
     "code": 1,
     "commands": 4,
@@ -24,7 +24,7 @@ WITHOUT = {
     "kubernetes": 10,
     "kubernetes/deploying": 3,
     "launch": 5,
-    "metrics": 4,
+    "metrics": 3,
     "plan": 1,
     "preflight": 2,
     "project": 4,
@@ -32,14 +32,14 @@ WITHOUT = {
     "report/facts": 4,
     "serving": 17,
     "serving/backends": 1,
-    "serving/events": 10,
+    "serving/events": 9,
     "serving/grpc": 5,
     "serving/oip": 6,
-    "stages": 10,
-    "stages/splits": 2,
+    "stages": 9,
+    "stages/splits": 1,
     "store": 5,
     "testing": 4,
-    "variants": 7,
+    "variants": 6,
 }
 """How many modules of a room are tried by the tests of others alone. A number here only ever falls."""
 
@@ -61,8 +61,10 @@ def test_a_new_module_has_a_test_of_its_name() -> None:
     assert more == {}, "each of these rooms has a module more without a test: write tests/ROOM/test_MODULE.py"
 
 
-def test_the_numbers_are_of_rooms_that_lack_some() -> None:
-    assert WITHOUT.keys() - missing().keys() == set(), "these rooms have all their tests: take them off the list"
+def test_a_number_falls_as_soon_as_it_can() -> None:
+    found = missing()
+    fewer = {room: len(found.get(room, ())) for room in WITHOUT if len(found.get(room, ())) < WITHOUT[room]}
+    assert fewer == {}, "so many are left in each of these rooms: write that down, or take the room off the list for 0"
 
 
 def always_run(test: Path) -> bool:
