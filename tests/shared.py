@@ -8,9 +8,17 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+
+T = TypeVar("T")
+
+
+def there(found: T | None) -> T:
+    """Return what a test looked for, which is there."""
+    assert found is not None
+    return found
 
 
 def usual(cells: Iterable[Any], count: int) -> list[Any]:

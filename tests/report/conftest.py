@@ -142,8 +142,17 @@ def _write_evaluation(folder: Path, number: int, labels: Any, class_names: tuple
     write_evaluation(folder, score(probabilities, labels, class_names, warnings=warnings, **sizes))
     ratio = Ratio(p50=0.9, low=0.85, high=0.96, rounds=20, baseline_p50_ms=0.02) if number else None
     host = Host(cpu_model="A CPU", cpus=(0,), threads=1, governor=None, load_1m=0.5, preemptions=0)
-    times = {"p50_ms": 0.02 + number / 1000, "p50_low_ms": 0.019, "p50_high_ms": 0.03 + number / 1000, "p99_ms": 0.05}
-    latency = Latency(**times, mean_ms=0.02, samples=400, warmup=20, ratio=ratio, host=host)
+    latency = Latency(
+        p50_ms=0.02 + number / 1000,
+        p50_low_ms=0.019,
+        p50_high_ms=0.03 + number / 1000,
+        p99_ms=0.05,
+        mean_ms=0.02,
+        samples=400,
+        warmup=20,
+        ratio=ratio,
+        host=host,
+    )
     write_json(folder / "latency.json", latency)
 
 

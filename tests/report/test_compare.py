@@ -7,33 +7,35 @@ import msgspec
 import pytest
 
 from modelyard.metrics import Metric
-from modelyard.report.compare import SCHEMA, compare
-from modelyard.report.compare_metrics import NOISE, Intervals, Pair
+from modelyard.report.compare import SCHEMA, ReportDiff, compare
+from modelyard.report.compare_metrics import NOISE, Intervals, MetricChange, Pair
 from modelyard.report.compare_text import markdown
-from modelyard.report.facts import Report
+from modelyard.report.facts import Origin, Report
 from modelyard.report.material import Material
+from tests.shared import there
 
 
 @pytest.fixture
-def report(measured: Callable[..., tuple[Report, Material]]) -> Any:
+def report(measured: Callable[..., tuple[Report, Material]]) -> Report:
     return measured()[0]
 
 
-def change(report: Any, variant: str, **fields: Any) -> str:
+def change(report: Report, variant: str, **fields: Any) -> Report:
     """Return the report with other fields of one variant."""
     variants = [msgspec.structs.replace(v, **fields) if v.name == variant else v for v in report.variants]
     return msgspec.structs.replace(report, variants=tuple(variants))
 
 
-def measure(report: Any, variant: str, name: str, **fields: Any) -> Any:
+def measure(report: Report, variant: str, name: str, **fields: Any) -> Report:
     """Return the report with other fields of one metric of a variant."""
-    metrics = [msgspec.structs.replace(m, **fields) if m.name == name else m for m in report.variant(variant).metrics]
+    before = there(report.variant(variant)).metrics
+    metrics = [msgspec.structs.replace(m, **fields) if m.name == name else m for m in before]
     return change(report, variant, metrics=tuple(metrics))
 
 
-def without(report: Any, variant: str, name: str) -> Any:
+def without(report: Report, variant: str, name: str) -> Report:
     """Return the report without a metric of a variant."""
-    return change(report, variant, metrics=tuple(m for m in report.variant(variant).metrics if m.name != name))
+    return change(report, variant, metrics=tuple(m for m in there(report.variant(variant)).metrics if m.name != name))
 
 
 def row(text: str, *cells: str) -> list[str]:
@@ -42,32 +44,42 @@ def row(text: str, *cells: str) -> list[str]:
     return next(found for found in rows if set(cells) <= set(found))
 
 
-def test_equal_reports_differ_in_nothing(report: Any) -> None:
+def of_v1(diff: ReportDiff, name: str) -> MetricChange:
+    """Return what became of a metric of `v1`."""
+    return there(diff.variants[1].metric(name))
+
+
+def of_shipped(diff: ReportDiff, name: str) -> MetricChange:
+    """Return what became of a metric of the variant that ships."""
+    return there(there(diff.shipped).metric(name))
+
+
+def test_equal_reports_differ_in_nothing(report: Report) -> None:
     diff = compare(report, report)
     assert diff.schema == SCHEMA
     assert not any(one.differs for one in diff.variants)
     assert "Nothing differs" in markdown(diff)
 
 
-def test_a_report_without_matrices_of_an_older_version_is_compared_by_what_it_has(report: Any) -> None:
+def test_a_report_without_matrices_of_an_older_version_is_compared_by_what_it_has(report: Report) -> None:
     older = msgspec.structs.replace(
         report, variants=tuple(msgspec.structs.replace(one, confusion_matrix=None) for one in report.variants)
     )
     assert compare(older, report) == compare(report, report)
 
 
-def test_a_report_of_a_version_that_had_no_metrics_has_the_same_in_its_fields(report: Any) -> None:
+def test_a_report_of_a_version_that_had_no_metrics_has_the_same_in_its_fields(report: Report) -> None:
     older = msgspec.structs.replace(
         report, variants=tuple(msgspec.structs.replace(one, metrics=()) for one in report.variants)
     )
     diff = compare(older, report)
-    assert [one.name for one in diff.variants[1].metrics] == [one.name for one in report.variant("v1").metrics]
+    assert [one.name for one in diff.variants[1].metrics] == [one.name for one in there(report.variant("v1")).metrics]
     assert not any(one.differs for one in diff.variants)
     worse = change(older, "v1", accuracy=0.5)
-    assert compare(report, worse).variants[1].metric("accuracy").verdict == "worse"
+    assert of_v1(compare(report, worse), "accuracy").verdict == "worse"
 
 
-def test_a_change_is_told_with_both_values_and_its_size(report: Any) -> None:
+def test_a_change_is_told_with_both_values_and_its_size(report: Report) -> None:
     later = measure(measure(report, "v1", "accuracy", value=0.9), "v1", "gzip_size", value=60_000)
     text = markdown(compare(report, later))
     assert "**v1** ships, as before: accuracy 87.50\u00a0% → 90.00\u00a0% (+2.50 points)" in text
@@ -78,20 +90,20 @@ def test_a_change_is_told_with_both_values_and_its_size(report: Any) -> None:
     assert "| v0 " not in text
 
 
-def test_a_quality_within_its_interval_is_told_and_undecided(report: Any) -> None:
+def test_a_quality_within_its_interval_is_told_and_undecided(report: Report) -> None:
     later = measure(report, "v1", "accuracy", value=0.9, interval=(0.83, 0.94))
-    found = compare(report, later).variants[1].metric("accuracy")
+    found = of_v1(compare(report, later), "accuracy")
     assert (found.verdict, found.is_told) == ("undecided", True)
     assert "90.00\u00a0% (83.00\u00a0% to 94.00\u00a0%)" in row(markdown(compare(report, later)), "v1")
     far = measure(report, "v1", "accuracy", value=0.2, interval=(0.1, 0.3))
-    assert compare(report, far).variants[1].metric("accuracy").verdict == "worse"
+    assert of_v1(compare(report, far), "accuracy").verdict == "worse"
 
 
 RMSE = Metric(name="rmse", better="lower", value=45_530.0, title="RMSE", interval=(40_000.0, 51_000.0), sampled=True)
 
 
-def test_any_metric_is_compared_by_its_own_unit_and_better_side(report: Any) -> None:
-    def having(value: float, interval: tuple[float, float]) -> Any:
+def test_any_metric_is_compared_by_its_own_unit_and_better_side(report: Report) -> None:
+    def having(value: float, interval: tuple[float, float]) -> Report:
         error = msgspec.structs.replace(RMSE, value=value, interval=interval)
         rate = Metric(name="throughput", better="higher", unit="per second", value=value / 10, steady=False)
         return change(report, "v1", metrics=(error, rate), accuracy=None)
@@ -101,7 +113,7 @@ def test_any_metric_is_compared_by_its_own_unit_and_better_side(report: Any) -> 
         ("rmse", "", "lower", "better"),
         ("throughput", "per second", "higher", "worse"),
     ]
-    assert diff.shipped.metric("rmse").interval == Intervals((40_000.0, 51_000.0), (18_000.0, 22_000.0))
+    assert of_shipped(diff, "rmse").interval == Intervals((40_000.0, 51_000.0), (18_000.0, 22_000.0))
     text = markdown(diff)
     assert "**v1** ships, as before: RMSE 45,530 → 20,000 (\N{MINUS SIGN}25,530)." in text
     assert row(text, "throughput")[2:] == ["4,553\u00a0/s", "2,000\u00a0/s", "\N{MINUS SIGN}56.1 %", "worse"]
@@ -109,22 +121,24 @@ def test_any_metric_is_compared_by_its_own_unit_and_better_side(report: Any) -> 
 
 
 @pytest.mark.parametrize(("verdict", "value"), [("gone", Pair(75_000, None)), ("new", Pair(None, 75_000))])
-def test_a_metric_that_one_side_lacks_is_told(report: Any, verdict: str, value: Pair) -> None:
+def test_a_metric_that_one_side_lacks_is_told(report: Report, verdict: str, value: Pair) -> None:
     lacking = without(report, "v1", "gzip_size")
     diff = compare(report, lacking) if verdict == "gone" else compare(lacking, report)
-    assert (diff.shipped.metric("gzip_size").verdict, diff.shipped.metric("gzip_size").value) == (verdict, value)
+    found = of_shipped(diff, "gzip_size")
+    assert (found.verdict, found.value) == (verdict, value)
     assert row(markdown(diff), "gzip")[-1] == verdict
 
 
-def test_a_metric_whose_unit_changed_is_two_that_are_not_compared(report: Any) -> None:
+def test_a_metric_whose_unit_changed_is_two_that_are_not_compared(report: Report) -> None:
     later = measure(report, "v1", "accuracy", unit="", value=87.5)
     found = [one for one in compare(report, later).variants[1].metrics if one.name == "accuracy"]
     assert [(one.unit, one.verdict) for one in found] == [("", "new"), ("fraction", "gone")]
 
 
-def test_of_many_variants_that_differ_the_first_are_told(report: Any) -> None:
-    def many(gzip_size: int) -> str:
+def test_of_many_variants_that_differ_the_first_are_told(report: Report) -> None:
+    def many(gzip_size: int) -> Report:
         one = measure(report, "v1", "gzip_size", value=gzip_size).variant("v1")
+        assert one is not None
         variants = [msgspec.structs.replace(one, name=f"w{number:02}") for number in range(45)]
         return msgspec.structs.replace(report, variants=tuple(variants))
 
@@ -134,25 +148,25 @@ def test_of_many_variants_that_differ_the_first_are_told(report: Any) -> None:
     assert "5 more differ, see `--json`." in text
 
 
-def test_another_variant_ships(report: Any) -> None:
+def test_another_variant_ships(report: Report) -> None:
     later = msgspec.structs.replace(report, shipped="v2")
     diff = compare(report, later)
-    assert (diff.a.shipped, diff.b.shipped, diff.shipped.name) == ("v1", "v2", "v2")
-    accuracies = report.variant("v1").accuracy, report.variant("v2").accuracy
-    assert diff.shipped.metric("accuracy").value == Pair(*accuracies)
+    assert (diff.a.shipped, diff.b.shipped, there(diff.shipped).name) == ("v1", "v2", "v2")
+    accuracies = there(report.variant("v1")).accuracy, there(report.variant("v2")).accuracy
+    assert of_shipped(diff, "accuracy").value == Pair(*accuracies)
     assert "**v2** ships; before it was v1" in markdown(diff)
 
 
 @pytest.mark.parametrize(
     ("shipped", "words"), [(None, "**Nothing ships**; before it was v1"), ("v1", "before it was nothing")]
 )
-def test_nothing_shipped_on_one_side(report: Any, shipped: str | None, words: str) -> None:
+def test_nothing_shipped_on_one_side(report: Report, shipped: str | None, words: str) -> None:
     without = msgspec.structs.replace(report, shipped=None)
     text = markdown(compare(report, without) if shipped is None else compare(without, report))
     assert words in text
 
 
-def test_variants_that_came_and_went(report: Any) -> None:
+def test_variants_that_came_and_went(report: Report) -> None:
     fewer = msgspec.structs.replace(report, variants=report.variants[:2])
     gone, come = compare(report, fewer), compare(fewer, report)
     assert [one.name for one in gone.variants] == ["v0", "v1", "v2", "v3"]
@@ -162,42 +176,43 @@ def test_variants_that_came_and_went(report: Any) -> None:
     assert "v3 (new)" in markdown(come)
 
 
-def test_classes_are_matched_by_name_and_the_worst_is_first(report: Any) -> None:
-    before = report.variant("v1").quality.per_group
+def test_classes_are_matched_by_name_and_the_worst_is_first(report: Report) -> None:
+    before = there(there(there(report.variant("v1")).quality).per_group)
     after = {"dog": 0.1, "cat": before["cat"], "bird": 0.99, "owl": None}
     later = measure(report, "v1", "accuracy", per_group=after)
-    classes = compare(report, later).shipped.metric("accuracy").groups
+    classes = of_shipped(compare(report, later), "accuracy").groups
     assert [c.name for c in classes] == ["dog", "bird"]
     assert classes[0].value == Pair(before["dog"], 0.1)
     assert "Classes of the variant that ships whose accuracy changed:" in markdown(compare(report, later))
     assert row(markdown(compare(report, later)), "dog")[2] == "10.00\u00a0%"
 
 
-def test_a_latency_within_the_noise_is_not_told(report: Any) -> None:
-    def at(ms: Any, interval: Any = None) -> Any:
+def test_a_latency_within_the_noise_is_not_told(report: Report) -> None:
+    def at(ms: float, interval: tuple[float, float] | None = None) -> Report:
         return measure(report, "v1", "latency_p50", value=ms, interval=interval)
 
     inside, outside = 0.021 * (1 + NOISE / 2), 0.021 * 3
     assert "Nothing differs" in markdown(compare(report, at(inside)))
-    assert compare(report, at(inside)).variants[1].metric("latency_p50").verdict == "undecided"
+    assert of_v1(compare(report, at(inside)), "latency_p50").verdict == "undecided"
     assert "0.021\u00a0ms → 0.063\u00a0ms (+200.0 %)" in markdown(compare(report, at(outside)))
     assert "Nothing differs" in markdown(compare(report, at(outside, (0.02, 0.2))))
-    assert compare(at(outside), report).variants[1].metric("latency_p50").verdict == "better"
+    assert of_v1(compare(at(outside), report), "latency_p50").verdict == "better"
 
 
-def test_a_gate_that_is_missed_now_is_told(report: Any) -> None:
+def test_a_gate_that_is_missed_now_is_told(report: Report) -> None:
     later = change(report, "v1", misses=("max_size: 9 bytes are more than 8",))
     text = markdown(compare(report, later))
     assert "max\\_size: 9 bytes are more than 8" in text
     assert "met again" in markdown(compare(later, report))
 
 
-def test_the_image_and_its_layers(report: Any) -> None:
+def test_the_image_and_its_layers(report: Report) -> None:
+    before = there(report.image)
     layers = (
-        msgspec.structs.replace(report.image.layers[0], digest="sha256:new", size_bytes=4_000_000),
-        report.image.layers[1],
+        msgspec.structs.replace(before.layers[0], digest="sha256:new", size_bytes=4_000_000),
+        before.layers[1],
     )
-    image = msgspec.structs.replace(report.image, digest="sha256:new", size_bytes=4_020_000, layers=layers)
+    image = msgspec.structs.replace(before, digest="sha256:new", size_bytes=4_020_000, layers=layers)
     diff = compare(report, msgspec.structs.replace(report, image=image))
     assert [one.name for one in diff.layers] == ["base"]
     assert (
@@ -207,8 +222,8 @@ def test_the_image_and_its_layers(report: Any) -> None:
     assert compare(report, msgspec.structs.replace(report, image=None)).image_bytes == Pair(3_020_000, None)
 
 
-def test_what_they_were_made_of_is_told_once_for_all_stages(report: Any) -> None:
-    def other(one: Any) -> str:
+def test_what_they_were_made_of_is_told_once_for_all_stages(report: Report) -> None:
+    def other(one: Origin) -> Origin:
         parameters = {"epochs": 5, "path": None} if one.stage == "train:net" else one.parameters
         digest = "f" * 64 if one.stage == "dataset:data" else one.digest
         code = {"trainer": "e" * 64} if one.stage == "evaluate:v1" else one.code
@@ -229,12 +244,12 @@ def test_what_they_were_made_of_is_told_once_for_all_stages(report: Any) -> None
     assert "- code of trainer changed (evaluate:v1)" in text
 
 
-def test_new_notes_are_told(report: Any) -> None:
+def test_new_notes_are_told(report: Report) -> None:
     later = msgspec.structs.replace(report, notes=("no *variant*",))
     assert "- note on b: no \\*variant\\*" in markdown(compare(report, later))
 
 
-def test_names_cannot_break_the_table(report: Any) -> None:
+def test_names_cannot_break_the_table(report: Report) -> None:
     later = change(measure(report, "v1", "accuracy", value=0.9), "v1", name="a|b`<i>")
     rows = [line for line in markdown(compare(report, later)).splitlines() if line.startswith("|")]
     assert len(rows) > 2

@@ -14,11 +14,12 @@ from modelyard.report.facts import Against, Report
 from modelyard.report.material import Material
 from modelyard.report.measure import measure
 from tests.report.conftest import Make, with_state
+from tests.shared import there
 
 
 def test_every_variant_has_its_figures_and_what_it_breaks(measured: Callable[..., tuple[Report, Material]]) -> None:
     report, _ = measured(samples=120)
-    one = report.variant("v1")
+    one = there(report.variant("v1"))
     assert (one.samples, one.size_bytes, one.gzip_bytes) == (120, 100_000, 75_000)
     assert one.accuracy == pytest.approx(1 - 15 / 120)  # each 8th is wrong
     # v0 errs at the multiples of 7, v1 at those of 8: they agree where both do
@@ -26,9 +27,9 @@ def test_every_variant_has_its_figures_and_what_it_breaks(measured: Callable[...
     broken, mended = len(wrong[1] - wrong[0]), len(wrong[0] - wrong[1])
     p_value = mcnemar(broken, mended)
     assert one.against_baseline == Against(differ=broken + mended, broken=broken, mended=mended, p_value=p_value)
-    assert report.variant("v0").against_baseline is None
-    assert one.latency_ratio.value == 0.9
-    assert report.variant("v2").warnings == ("few samples to calibrate with",)
+    assert there(report.variant("v0")).against_baseline is None
+    assert there(one.latency_ratio).value == 0.9
+    assert there(report.variant("v2")).warnings == ("few samples to calibrate with",)
 
 
 def test_mistakes_are_named_the_most_frequent_first(measured: Callable[..., tuple[Report, Material]]) -> None:
@@ -42,7 +43,7 @@ def test_mistakes_are_named_the_most_frequent_first(measured: Callable[..., tupl
 def test_the_whole_confusion_matrix_is_told_by_its_cells(measured: Callable[..., tuple[Report, Material]]) -> None:
     report, material = measured(class_names=("cat", "dog", "bird", "frog"), samples=120, unseen=1)
     for one in report.variants:
-        found = one.confusion_matrix
+        found = there(one.confusion_matrix)
         dense = [[0] * 4 for _ in range(4)]
         for label, answer, count in zip(found.label, found.answer, found.count, strict=True):
             dense[label][answer] = count
@@ -85,22 +86,22 @@ def test_what_was_measured_on_other_data_is_not_compared(make: Make) -> None:
     stale = msgspec.structs.replace(made.variants["v1"], data="f" * 64)
     report, _ = measure(msgspec.structs.replace(made, variants={**made.variants, "v1": stale}))
     assert any("v1" in note and "other data than the baseline 'v0'" in note for note in report.notes)
-    assert report.variant("v1").compared_with == ""
-    assert report.variant("v1").against_baseline is None
-    assert report.variant("v2").compared_with == "v0"
-    assert report.variant("v2").against_baseline is not None
+    assert there(report.variant("v1")).compared_with == ""
+    assert there(report.variant("v1")).against_baseline is None
+    assert there(report.variant("v2")).compared_with == "v0"
+    assert there(report.variant("v2")).against_baseline is not None
 
 
 def test_a_baseline_trained_as_long_that_was_measured_on_other_data_is_not_compared_with_and_that_is_said(
     make: Make,
 ) -> None:
     made = make(variants=4, trained_alike={"v1": "v3", "v2": "v3"}, trained_unlike={}, controls=["v3"])
-    assert measure(made)[0].variant("v1").trained_unlike == ""
+    assert there(measure(made)[0].variant("v1")).trained_unlike == ""
     stale = msgspec.structs.replace(made.variants["v3"], data="f" * 64)
     report, _ = measure(msgspec.structs.replace(made, variants={**made.variants, "v3": stale}))
-    assert report.variant("v1").compared_with == "v0"
-    assert report.variant("v1").trained_unlike == "v3 is not measured on the same data"
-    assert report.variant("v3").trained_unlike == ""
+    assert there(report.variant("v1")).compared_with == "v0"
+    assert there(report.variant("v1")).trained_unlike == "v3 is not measured on the same data"
+    assert there(report.variant("v3")).trained_unlike == ""
 
 
 def test_nothing_is_shown_of_samples_that_are_no_longer_there(make: Make) -> None:
@@ -109,7 +110,7 @@ def test_nothing_is_shown_of_samples_that_are_no_longer_there(make: Make) -> Non
     report, material = measure(msgspec.structs.replace(made, stages=tuple(stages)))
     assert [one.against_baseline for one in report.variants] == [None] * 4
     assert examples(report, material) == {}
-    assert report.variant("v1").compared_with == "v0"  # the two were measured on the same
+    assert there(report.variant("v1")).compared_with == "v0"  # the two were measured on the same
 
 
 def test_a_damaged_artifact_is_named(make: Make) -> None:
@@ -156,4 +157,8 @@ def test_figures_and_an_image_of_before_are_marked(make: Make) -> None:
     made = with_state(with_state(make(), "evaluate:v2", "stale"), "image:project", "maybe")
     report, _ = measure(made)
     assert [one.state for one in report.variants] == ["up-to-date", "up-to-date", "stale", "up-to-date"]
-    assert (report.image.state, report.state("evaluate:v2"), report.state("nothing")) == ("maybe", "stale", "missing")
+    assert (there(report.image).state, report.state("evaluate:v2"), report.state("nothing")) == (
+        "maybe",
+        "stale",
+        "missing",
+    )

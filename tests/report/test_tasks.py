@@ -11,6 +11,7 @@ import pytest
 
 from modelyard.artifacts import Splits
 from modelyard.metrics.standard import STANDARD
+from modelyard.report.collect import Collected
 from modelyard.report.facts import read_report
 from modelyard.stages.dataset import write_dataset
 from modelyard.task import Answers
@@ -23,7 +24,7 @@ from tests.report.test_write import read
 SIZES = {"size_bytes": 1000, "gzip_bytes": 800, "layer_bytes": 900}
 
 
-def regression(folder: Path, names: tuple[str, ...] = (), numbers: int = 1) -> str:
+def regression(folder: Path, names: tuple[str, ...] = (), numbers: int = 1) -> Collected:
     """Return the artifacts of a regression whose first variant is off by 1, and each further one by a tenth more."""
     made = collected(folder, variants=3)
     labels = np.arange(120 * numbers, dtype=np.float32).reshape(120, numbers)

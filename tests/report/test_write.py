@@ -70,7 +70,7 @@ def read(out: Path) -> Reader:
     return reader
 
 
-HOWS = {
+HOWS: dict[str, dict[str, Any]] = {
     "whole": {},
     "colour": {"shape": (12, 10, 3)},
     "no pictures": {"shape": (5,)},
