@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import msgspec
 
 from modelyard.errors import DataError, listing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     Array = NDArray[np.generic]
-    Labels = Array | Mapping[str, Array] | None
-    """An array of labels, or None; where several outputs are learnt a dict of such arrays, of which each task gets its own."""
+    Column = Array | Sequence[str | bytes | Path]
+    """An array of samples; texts, bytes and files may be in a list."""
+    Samples = Column | Mapping[str, Column]
+    """The samples of a model's only input, or a dict of those of each."""
+    Labels = Array | Sequence[Any] | Mapping[str, Array] | None
+    """An array or a list of labels, or None; where several outputs are learnt a dict of such arrays, of which each task gets its own."""
     Names = Sequence[str] | Mapping[str, Sequence[str]]
     """A sequence of names; where several outputs are learnt a dict of such sequences, of which each task gets its own."""
 
@@ -49,16 +55,14 @@ class Splits(msgspec.Struct, frozen=True):
             `{"night": {"camera": [...]}}`; `[tool.modelyard.evaluate] slices` calls that column `night.camera`.
     """
 
-    train_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+    train_x: Samples
     train_y: Labels
-    test_x: NDArray[np.generic] | Mapping[str, NDArray[np.generic]]
+    test_x: Samples
     test_y: Labels
     class_names: Names = ()
     value_range: tuple[float, float] | Mapping[str, tuple[float, float]] | Literal["auto"] | None = "auto"
     slices: Mapping[str, Sequence[str | int] | NDArray[np.generic]] = {}
-    test_sets: Mapping[
-        str, tuple[NDArray[np.generic] | Mapping[str, NDArray[np.generic]], NDArray[np.generic] | None]
-    ] = {}
+    test_sets: Mapping[str, tuple[Samples, Labels]] = {}
     groups: Sequence[str | int] | NDArray[np.generic] = ()
     test_set_slices: Mapping[str, Mapping[str, Sequence[str | int] | NDArray[np.generic]]] = {}
 
@@ -71,7 +75,7 @@ class Splits(msgspec.Struct, frozen=True):
         given = self.train_y if split == "train" else self.test_y
         if isinstance(given, Mapping):
             _refuse(f"{split}_y", given)
-        return given
+        return cast("Array | None", given)  # a list became an array before a task was asked
 
     @property
     def names(self) -> Sequence[str]:

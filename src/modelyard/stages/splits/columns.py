@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from modelyard.artifacts import ONLY_INPUT
 from modelyard.errors import DataError
@@ -37,7 +37,7 @@ def columns_of(splits: Splits) -> list[Column]:
     if not all(named.values()):
         msg = "train_x and test_x: one is a dict of arrays, the other is none\n  give both the same"
         raise DataError(msg)
-    trained, tested = dict(splits.train_x), dict(splits.test_x)
+    trained, tested = (dict(cast("Mapping[str, Any]", x)) for x in (splits.train_x, splits.test_x))
     _check_names(trained, tested)
     ranges = _ranges(splits.value_range, trained)
     return with_axes([_column(name, trained[name], tested[name], ranges.get(name)) for name in trained])
