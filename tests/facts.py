@@ -1,4 +1,4 @@
-"""Facts of models that take one tensor and answer one score for each class, in a line."""
+"""Facts of models that take one tensor and answer one score for each class, and of an image of one, in a line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.artifacts import DatasetFacts, ModelFacts, format_file
+from modelyard.artifacts import DatasetFacts, ImageFacts, ModelFacts, format_file
 from modelyard.tensors import InputFacts, OutputFacts, Preprocessing
 
 
@@ -41,6 +41,24 @@ def model_facts(
     own = {name: known.pop(name) for name in ("batch", "warnings", "signature") if name in known}
     facts = ModelFacts.of(dataset_facts(dtype=input_dtype, **known), format).answering(output)  # type: ignore[arg-type]
     return msgspec.structs.replace(facts, file=format_file(format) if file is None else file, **own)
+
+
+def image_facts(*, port: int = 8501) -> ImageFacts:
+    """Return facts of an image that nobody built."""
+    return ImageFacts(
+        builder="toy",
+        repository="registry.example/team/digits",
+        tag="1",
+        digest="sha256:ab",
+        image_id="sha256:cd",
+        size_bytes=0,
+        archive=None,
+        platform="linux/amd64",
+        user="1:1",
+        port=port,
+        labels={},
+        layers=(),
+    )
 
 
 def model_json(

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from pluggy import PluginManager
 
 from modelyard.component import Component, Source, Use
 from modelyard.config.config import Config
 from modelyard.config.tables import TABLES, TRAINED, USING, Gates, Settings
 from modelyard.config.training import Training
+from modelyard.contexts import StageContext
 from modelyard.errors import PlanError
+from modelyard.execution.job import Job
+from modelyard.plan.planner import Plan
 from modelyard.plugins.load import Plugins, load_plugins
 from modelyard.toml.places import ConfigSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from modelyard.plan.planner import Plan
     from modelyard.stage import Stage
 
 SOURCE = Source("test", "project", Path("test.py"))
@@ -99,6 +102,15 @@ def several(variants: Mapping[str, tuple[Use, ...]], *names: str, **changes: obj
     """Return the first of several pipelines that differ in nothing but their names."""
     first, *others = (config(variants, pipeline=name, name=name, project_name="shop", **changes) for name in names)
     return msgspec.structs.replace(first, others=tuple(others))
+
+
+def job_of(stage: Stage, inputs: Mapping[str, Path], folder: Path) -> Job:
+    """Return the job of a stage of a project without plugins and variants, which writes to `folder` and tells nobody."""
+    base = StageContext(
+        out=folder, project=folder, cache=folder, seed=0, progress=lambda *_, **__: None, log=lambda _: None
+    )
+    plugins = Plugins(PluginManager("modelyard"), {})
+    return Job(stage, Plan(config({}), {}), plugins, inputs, base, folder / "log")
 
 
 def training(found: Config, **uses: Use) -> Config:

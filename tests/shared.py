@@ -6,11 +6,14 @@ import fcntl
 import importlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -19,6 +22,18 @@ def there(found: T | None) -> T:
     """Return what a test looked for, which is there."""
     assert found is not None
     return found
+
+
+def array(given: object) -> NDArray[Any]:
+    """Return the samples of a data set of one input, or the labels of one output: an array, or what is read as one."""
+    assert hasattr(given, "shape"), type(given)
+    return cast("NDArray[Any]", given)
+
+
+def arrays(given: object) -> Mapping[str, NDArray[Any]]:
+    """Return the samples of a data set of several inputs, or the labels of several outputs, by their names."""
+    assert isinstance(given, Mapping), type(given)
+    return given
 
 
 def usual(cells: Iterable[Any], count: int) -> list[Any]:

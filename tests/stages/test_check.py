@@ -7,11 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.plans import SOURCE, job_of
 from tests.plugins.conftest import model_facts
 
 from modelyard.artifacts import Dataset
+from modelyard.component import Component, Use
 from modelyard.errors import StageFailed
 from modelyard.files.json import write_json
+from modelyard.stage import Stage
 from modelyard.stages.check import _ask_runtime, _compare
 from modelyard.stages.handlers import Around
 from modelyard_plugins.tasks.classification import Classification
@@ -29,11 +32,8 @@ def test_without_a_server_the_model_is_run_in_batches_as_it_was_measured(
         asked.append(raw)
         return raw.reshape(len(raw), -1)[:, :3].astype(np.float32)
 
-    job = SimpleNamespace(
-        stage=SimpleNamespace(uses={}),
-        inputs={"model": tmp_path},
-        call=lambda *_: SimpleNamespace(predict=predict),
-    )
+    runtime = Component("runtime", "runner", lambda _: SimpleNamespace(predict=predict), SOURCE)
+    job = job_of(Stage("check", "shop", uses={"runtime": Use(runtime, {})}), {"model": tmp_path}, tmp_path)
     samples = np.asarray(dataset.x("test")[:3])
     answers = _ask_runtime(job, {"input": samples}, Around({}, dataset.facts))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from msgspec.structs import asdict, replace
+from tests.facts import image_facts
 from tests.plugins.conftest import model_facts
 from tests.serving.events.brokers import wait_until
-from tests.shared import usual
+from tests.shared import there, usual
 
-from modelyard.artifacts import ServerFacts
 from modelyard.errors import StageFailed, ToolError
 from modelyard.files.json import write_json
 from modelyard.frontend import scaffold
@@ -49,7 +50,7 @@ class Sums:
 def open_model(folder, threads=1):
     return Sums()
 """
-FACTS = SimpleNamespace(port=8080, server=ServerFacts())
+FACTS = image_facts(port=8080)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def job(dataset: Dataset, tmp_path: Path) -> Callable[..., Any]:
         (tmp_path / "sums.py").write_text(MODEL)
         checked = CheckSettings(**{**asdict(config.settings.check), **settings})
         return SimpleNamespace(
-            stage=Stage("check", "net", {"source": config.events}, checked),
+            stage=Stage("check", "net", {"source": there(config.events)}, checked),
             plan=SimpleNamespace(config=config),
             config=config,
             inputs={"image": tmp_path / "image", "model": model},
@@ -226,6 +227,6 @@ def test_what_the_broker_cannot_do_that_the_project_asks_for_is_not_tried(
 ) -> None:
     made = job("kafka")
     made.stage.uses["source"].params["exactly_once"] = True
-    monkeypatch.setattr(local_broker.shutil, "which", lambda program, **_: program)
+    monkeypatch.setattr(shutil, "which", lambda program, **_: program)
     assert checking.check_events(made, FACTS, samples_of(dataset), compared(0)) is None
     assert made.base.metrics == {"events": "not tried: tansu has no transactions, which exactly_once needs"}

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.shared import there
 from tests.stages.conftest import Told, splits
 from tests.tasks import MEASURING, write_dataset
 
@@ -52,8 +53,18 @@ def test_measures_the_test_split_and_leaves_three_files(
     predictor = Brightness()
     out = tmp_path / "out"
     out.mkdir()
-    numbers = {"batch_size": 5, "latency_samples": 7, "warmup": 3, "workers": 1}
-    metrics = evaluate(lambda _: predictor, model, dataset, out, MEASURING, **numbers, progress=told)
+    metrics = evaluate(
+        lambda _: predictor,
+        model,
+        dataset,
+        out,
+        MEASURING,
+        batch_size=5,
+        latency_samples=7,
+        warmup=3,
+        workers=1,
+        progress=told,
+    )
     assert sorted(p.name for p in out.iterdir()) == [
         "answers.npy",
         "evaluation.json",
@@ -84,8 +95,18 @@ def test_all_but_the_latency_is_the_same_every_time_however_many_workers(
 ) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
-        numbers = {"batch_size": 5, "latency_samples": 2, "warmup": 0, "workers": 1 if name == "a" else 3}
-        evaluate(lambda _: Brightness(), model, dataset, tmp_path / name, MEASURING, **numbers, progress=told)
+        evaluate(
+            lambda _: Brightness(),
+            model,
+            dataset,
+            tmp_path / name,
+            MEASURING,
+            batch_size=5,
+            latency_samples=2,
+            warmup=0,
+            workers=1 if name == "a" else 3,
+            progress=told,
+        )
     for file in ("evaluation.json", "answers.npy"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -137,7 +158,6 @@ def test_a_baseline_is_timed_in_turns_with_the_model(
             return super().predict(raw)
 
     baseline = Model(model.folder, model.facts)
-    numbers = {"latency_samples": 60, "warmup": 1, "baseline": baseline, "threads": 1, "lock": tmp_path / "lock"}
     allowed = os.sched_getaffinity(0)
     evaluate(
         lambda one: Named("baseline" if one is baseline else "own"),
@@ -145,7 +165,11 @@ def test_a_baseline_is_timed_in_turns_with_the_model(
         dataset,
         tmp_path,
         MEASURING,
-        **numbers,
+        latency_samples=60,
+        warmup=1,
+        baseline=baseline,
+        threads=1,
+        lock=tmp_path / "lock",
         progress=told,
     )
     turns = [(name, len(list(calls))) for name, calls in itertools.groupby(order[2:])]
@@ -160,11 +184,12 @@ def test_a_baseline_is_timed_in_turns_with_the_model(
     assert turns[-1] > ("own", 11), "and then what a batch takes"
     assert os.sched_getaffinity(0) == allowed
     latency = read_measured(tmp_path).latency
-    assert (latency.samples, latency.ratio.rounds, latency.host.threads) == (60, 6, 1)
-    assert latency.ratio.low <= latency.ratio.p50 <= latency.ratio.high
-    assert latency.p50_low_ms <= latency.p50_ms <= latency.p50_high_ms
-    assert len(latency.host.cpus) == 1
-    assert set(latency.host.cpus) <= allowed
+    ratio, host = there(latency.ratio), there(latency.host)
+    assert (latency.samples, ratio.rounds, host.threads) == (60, 6, 1)
+    assert there(ratio.low) <= ratio.p50 <= there(ratio.high)
+    assert there(latency.p50_low_ms) <= latency.p50_ms <= there(latency.p50_high_ms)
+    assert len(host.cpus) == 1
+    assert set(host.cpus) <= allowed
 
 
 def test_warnings_of_the_models_chain_are_kept(dataset: Dataset, model: Model, told: Told, tmp_path: Path) -> None:
@@ -186,10 +211,12 @@ def test_warnings_of_the_models_chain_are_kept(dataset: Dataset, model: Model, t
 def test_a_runtime_that_does_not_answer_probabilities_is_refused(
     dataset: Dataset, model: Model, told: Told, tmp_path: Path, answer: Callable[..., Any], message: str
 ) -> None:
-    predictor = Brightness()
-    predictor.predict = answer
+    class Wrong(Brightness):
+        def predict(self, raw: np.ndarray) -> Any:
+            return answer(raw)
+
     with pytest.raises(PluginError, match=message):
-        evaluate(lambda _: predictor, model, dataset, tmp_path, MEASURING, progress=told)
+        evaluate(lambda _: Wrong(), model, dataset, tmp_path, MEASURING, progress=told)
 
 
 def test_a_damaged_evaluation_is_named(tmp_path: Path) -> None:
@@ -207,14 +234,19 @@ def test_a_further_test_set_is_asked_and_measured_and_leaves_no_answers(model: M
     cameras = {"night": {"camera": ["a", "a", "b", "b"]}}
     given = splits(test_sets={"night": (dark, np.array([2, 2, 2, 0]))}, test_set_slices=cameras)
     write_dataset(given, folder, progress=Told())
-    numbers = {
-        "latency_samples": 2,
-        "warmup": 1,
-        "workers": 1,
-        "test_sets": ["night"],
-        "slices": ["night.camera"],
-    }
-    evaluate(lambda _: Brightness(), model, Dataset.open(folder), out, MEASURING, **numbers, progress=Told())
+    evaluate(
+        lambda _: Brightness(),
+        model,
+        Dataset.open(folder),
+        out,
+        MEASURING,
+        latency_samples=2,
+        warmup=1,
+        workers=1,
+        test_sets=["night"],
+        slices=["night.camera"],
+        progress=Told(),
+    )
     measured = read_measured(out)
     assert [one.name for one in measured.evaluation.metrics[:2]] == ["accuracy", "night_accuracy"]
     assert measured.evaluation.metric("night_accuracy").value == 0.75

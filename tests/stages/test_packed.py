@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from tests.plans import component, config
+from tests.plans import component, job_of
 
 from modelyard.component import Use
 from modelyard.execution.job import Job
 from modelyard.files.json import write_json
-from modelyard.plan.planner import Plan
-from modelyard.plugins.load import Plugins
 from modelyard.stage import Stage
 from modelyard.stage_settings import CheckedModel, CheckSettings
 from modelyard.stages.packed import digest_of, joint_facts, of_model, packed
@@ -26,8 +23,7 @@ def job(folder: Path, models: dict[str, CheckedModel], inputs: dict[str, Path]) 
     uses = {"runtime": RUNNER, "task:net.1": TASK, "before:1:net.1": TIDY, "task:net.11": TIDY}
     settings = CheckSettings(start=True, events="auto", timeout_s=1.0, models=models)
     stage = Stage("check", "shop", uses=uses, settings=settings)
-    plan, base = Plan(config({}), {}), SimpleNamespace()
-    return Job(stage, plan, Plugins(None, {}), inputs, base, folder / "log")  # type: ignore[arg-type]
+    return job_of(stage, inputs, folder)
 
 
 @pytest.fixture

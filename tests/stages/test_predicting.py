@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modelyard.asking import Lengths
 from modelyard.errors import PluginError
 from modelyard.files.fields import joined
 from modelyard.files.ragged import RaggedArray
@@ -105,7 +106,7 @@ def test_an_answer_that_cannot_be_is_told_with_its_sample(tmp_path: Path) -> Non
     values, offsets = np.array([1.0, 1, 1, 7, 1]), np.array([0, 2, 3, 4, 5])
     samples: Any = {"n": RaggedArray.of(values, offsets, 0)}
     output = OutputFacts(name="twice", shape=("length",))
-    lengths = {"length": np.diff(offsets)}
+    lengths: Lengths = {"length": np.diff(offsets)}
     with pytest.raises(PluginError, match="sample 2 is wrong"):
         predict(Doubling, samples, tmp_path / "a.npy", output, NoSevens(), 4, 1, lambda *_, **__: None, lengths)
 

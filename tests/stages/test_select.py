@@ -28,9 +28,20 @@ if TYPE_CHECKING:
 
 def measured(accuracy: float, size: int, gzip: int, p50: float, p99: float) -> Measured:
     ratio = Ratio(p50=p50 / 0.04, low=p50 * 0.99 / 0.04, high=p50 * 1.01 / 0.04, rounds=40, baseline_p50_ms=0.04)
-    ends = {"p50_low_ms": p50, "p50_high_ms": p50, "p99_low_ms": p99, "p99_high_ms": p99}
     found = evaluation(accuracy=accuracy, size=size, gzip=gzip)
-    return Measured(found, Latency(p50_ms=p50, p99_ms=p99, mean_ms=p50, samples=10, warmup=1, ratio=ratio, **ends))
+    latency = Latency(
+        p50_ms=p50,
+        p50_low_ms=p50,
+        p50_high_ms=p50,
+        p99_ms=p99,
+        p99_low_ms=p99,
+        p99_high_ms=p99,
+        mean_ms=p50,
+        samples=10,
+        warmup=1,
+        ratio=ratio,
+    )
+    return Measured(found, latency)
 
 
 FIGURES = {
@@ -148,15 +159,19 @@ def test_a_named_variant_that_misses_a_gate_fails(tmp_path: Path, out: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("rule", "baseline", "message"),
     [
-        ({"rule": "smalest"}, r"key 'rule': unknown 'smalest', did you mean 'smallest'\?\n  allowed: smallest, .*int8"),
-        ({"baseline": "float"}, r"key 'baseline': unknown 'float', did you mean 'float32'\?"),
+        (
+            "smalest",
+            "float32",
+            r"key 'rule': unknown 'smalest', did you mean 'smallest'\?\n  allowed: smallest, .*int8",
+        ),
+        ("smallest", "float", r"key 'baseline': unknown 'float', did you mean 'float32'\?"),
     ],
 )
-def test_an_unknown_name_is_refused(tmp_path: Path, out: Path, changes: dict[str, str], message: str) -> None:
+def test_an_unknown_name_is_refused(tmp_path: Path, out: Path, rule: str, baseline: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        select(candidates(tmp_path), out, **{"baseline": "float32", "gates": Gates(), **changes})
+        select(candidates(tmp_path), out, rule=rule, baseline=baseline, gates=Gates())
 
 
 def test_an_evaluation_without_answers_is_refused(tmp_path: Path, out: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.shared import array
 
 from modelyard.artifacts import Splits
 from modelyard.errors import DataError
@@ -18,8 +19,8 @@ X = np.zeros((2, 3), np.float32)
 )
 def test_a_list_of_labels_becomes_an_array(labels: Any, shape: tuple[int, ...], kind: str) -> None:
     splits = with_label_arrays(Splits(X, labels, X, labels, test_sets={"night": (X, labels)}))
-    for found in (splits.train_y, splits.test_y, splits.test_sets["night"][1]):
-        assert found is not None
+    for given in (splits.train_y, splits.test_y, splits.test_sets["night"][1]):
+        found = array(given)
         assert (found.shape, found.dtype.kind, found.tolist()) == (shape, kind, list(labels))
 
 

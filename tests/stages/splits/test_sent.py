@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.conftest import no_progress
+from tests.shared import array
+from tests.stages.conftest import Told
 from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits
@@ -37,23 +39,21 @@ def chain(*gives: Tensor) -> Chain:
 
 
 def splits(train: list[str], test: list[str]) -> Splits:
-    return Splits(train, None, test, None)  # type: ignore[arg-type]
+    return Splits(train, None, test, None)
 
 
 def test_samples_of_several_lengths_are_in_their_order_beside_those_of_one(tmp_path: Path) -> None:
     words = [f"{number}" * (1 + number % 7) for number in range(150)]
-    told: list[tuple[int, int | None]] = []
+    told = Told()
     given = chain(CODES, PLACE.tensor("count", "int32"))
-    made, sent = Preparing(given, tmp_path, lambda done, total, **_: told.append((done, total)))(
-        splits(words, words[:3])
-    )
+    made, sent = Preparing(given, tmp_path, told)(splits(words, words[:3]))
     train: Any = made.train_x
     assert [bytes(one.astype(np.uint8)).decode() for one in map(train["codes"].__getitem__, range(150))] == words
     assert train["codes"][:2].tolist() == [[48, -1], [49, 49]]
     assert train["count"].tolist() == [len(one) for one in words]
     assert (train["codes"].dtype, train["codes"].pad, train["count"].dtype) == (np.int64, -1, np.int32)
     assert len(sent) == 3
-    assert told == [(64, 150), (128, 150), (150, 150), (3, 3)]
+    assert told.calls == [(64, 150), (128, 150), (150, 150), (3, 3)]
     assert not list(tmp_path.iterdir()), "files without names"
 
 
@@ -117,7 +117,7 @@ def test_handlers_take_samples_of_several_lengths_and_each_is_asked_as_it_is_sen
     ]
     sent, asked = dataset.sent()["sound"], dataset.asked_lengths()
     assert [sent[row].tolist() for row in range(5)] == [[row] * length for row, length in enumerate(lengths[:5])]
-    assert [rows.tolist() for rows in batches(5, 9, asked)] == [[2], [4], [0], [1, 3]], (
+    assert [array(rows).tolist() for rows in batches(5, 9, asked)] == [[2], [4], [0], [1, 3]], (
         "some became alike, but were not"
     )
     assert dataset.facts.sent[0].shape == ("long",)

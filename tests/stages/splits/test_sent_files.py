@@ -13,11 +13,11 @@ from modelyard.artifacts import Dataset, Splits
 
 
 def test_each_kind_of_column_is_found_again(tmp_path: Path) -> None:
-    x = {"text": ["ab", "c"], "words": ragged(2, 3), "year": np.float32([7, 8])}
+    x = {"text": ["ab", "c"], "words": ragged(2, 3), "year": np.array([7, 8], np.float32)}
     y = np.arange(2)
     write_dataset(
         Splits(x, y, x, y, ["a", "b"], test_sets={"old": (x, y)}), tmp_path, chain=chain(CODES), progress=no_progress
-    )  # type: ignore[arg-type]
+    )
     dataset = Dataset.open(tmp_path)
     assert [(one.name, one.dtype, one.pad) for one in dataset.facts.sent] == [
         ("text", "bytes", None),

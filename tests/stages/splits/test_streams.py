@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.conftest import no_progress
+from tests.shared import array, arrays
 from tests.tasks import write_dataset
 
 from modelyard.artifacts import Dataset, Splits, Streams
@@ -50,15 +51,15 @@ class OfTensorFlow:
 def test_samples_that_come_one_by_one_become_arrays(gathered: Gathered) -> None:
     splits = gathered(pairs(5), list(pairs(2)), class_names=("even", "odd"))
     np.testing.assert_array_equal(splits.train_x, np.stack([x for x, _ in pairs(5)]))
-    assert (splits.train_y.tolist(), splits.test_y.tolist()) == ([0, 1, 0, 1, 0], [0, 1])
-    assert splits.train_x.dtype == np.uint8
+    assert (array(splits.train_y).tolist(), array(splits.test_y).tolist()) == ([0, 1, 0, 1, 0], [0, 1])
+    assert array(splits.train_x).dtype == np.uint8
     assert splits.class_names == ("even", "odd")
 
 
 def test_what_frameworks_call_a_dataset_is_gone_through(gathered: Gathered) -> None:
-    assert gathered(ByNumber(), ByNumber()).train_x.tolist() == [[0.0] * 3, [1.0] * 3, [2.0] * 3, [3.0] * 3]
+    assert array(gathered(ByNumber(), ByNumber()).train_x).tolist() == [[0.0] * 3, [1.0] * 3, [2.0] * 3, [3.0] * 3]
     splits = gathered(OfTensorFlow(), OfTensorFlow())
-    assert {name: array.shape for name, array in splits.train_x.items()} == {"a": (2, 2), "b": (2,)}
+    assert {name: one.shape for name, one in arrays(splits.train_x).items()} == {"a": (2, 2), "b": (2,)}
 
 
 def test_samples_of_several_lengths_are_padded_with_a_mask(gathered: Gathered, tmp_path: Path) -> None:
@@ -123,15 +124,16 @@ def test_a_value_that_is_not_allowed_is_told_with_its_sample(
 
 def test_labels_of_several_lengths_do_not_count_behind_their_end(gathered: Gathered) -> None:
     splits = gathered([([1, 2], [0, 1]), ([3], [1])], [([1], [0])], pad=0)
-    assert splits.train_y.tolist() == [[0, 1], [1, -1]]
-    assert splits.test_y.tolist() == [[0, -1]]
+    assert array(splits.train_y).tolist() == [[0, 1], [1, -1]]
+    assert array(splits.test_y).tolist() == [[0, -1]]
 
 
 def test_texts_bytes_and_files_are_for_handlers(gathered: Gathered, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     splits = gathered([("äh", "yes"), (b"\0\1", "no")], [(tmp_path / "a.wav", "yes")])
-    assert (splits.train_x[0], splits.train_x[1], splits.test_x[0]) == ("äh".encode(), b"\0\1", b"RIFF")
-    assert splits.train_y.tolist() == ["yes", "no"]
+    train, test = array(splits.train_x), array(splits.test_x)
+    assert (train[0], train[1], test[0]) == ("äh".encode(), b"\0\1", b"RIFF")
+    assert array(splits.train_y).tolist() == ["yes", "no"]
 
 
 def test_a_stream_larger_than_memory_needs_none_of_it(tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ def test_a_stream_larger_than_memory_needs_none_of_it(tmp_path: Path) -> None:
     splits = splits_of(Streams(iter(samples), samples[:1]), tmp_path, no_progress)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert splits.train_x.shape == (400, 256, 1024)  # type: ignore[union-attr]
+    assert array(splits.train_x).shape == (400, 256, 1024)
     assert peak < 40e6
 
 
@@ -175,10 +177,10 @@ def test_labels_of_several_outputs_and_further_test_sets(gathered: Gathered) -> 
         return (([float(n)], {"kind": n % 2, "place": [n / 2, n]}) for n in range(samples))
 
     splits = gathered(several(4), several(2), test_sets={"night": several(3)})
-    assert splits.train_y["kind"].tolist() == [0, 1, 0, 1]
+    assert arrays(splits.train_y)["kind"].tolist() == [0, 1, 0, 1]
     x, y = splits.test_sets["night"]
-    assert x[:, 0].tolist() == [0, 1, 2]
-    assert y["place"].tolist() == [[0, 0], [0.5, 1], [1, 2]]
+    assert array(x)[:, 0].tolist() == [0, 1, 2]
+    assert arrays(y)["place"].tolist() == [[0, 0], [0.5, 1], [1, 2]]
     with pytest.raises(DataError, match=r"test_sets: holds train or test\n  give a dict"):
         gathered(several(4), several(2), test_sets={"test": several(3)})
     with pytest.raises(DataError, match=r"sample 1 has x, y\['a'\], but those before it have x, y\['b'\]"):
