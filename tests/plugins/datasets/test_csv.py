@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench
+from tests.shared import array
 
 from modelyard.artifacts import Splits
 from modelyard.contexts import CheckContext
@@ -89,9 +90,10 @@ def test_without_a_target_there_is_nothing_to_learn(read: Any) -> None:
 def test_the_seed_says_which_rows_are_for_testing(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{n},{n / 2}\n" for n in range(50)))
     first, same, other = (csv(bench.stage(seed), path=str(tmp_path / "t.csv"), target=("y",)) for seed in (1, 1, 2))
-    assert (first.test_x == same.test_x).all()
-    assert (first.test_x != other.test_x).any()
-    assert len(first.test_x) == 10
+    test_x = array(first.test_x)
+    assert (test_x == array(same.test_x)).all()
+    assert (test_x != array(other.test_x)).any()
+    assert len(test_x) == 10
 
 
 def test_the_rows_for_testing_may_be_in_a_file_of_their_own(read: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench
+from tests.shared import array
 
 from modelyard import DataError
 from modelyard_plugins.datasets.fashion_mnist import CLASS_NAMES, fashion_mnist, read_folder
@@ -31,17 +32,18 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="the Debian package dataset-fashion-mnist is not installed")
 def test_reads_the_debian_package(bench: Bench) -> None:
     splits = fashion_mnist(bench.stage())
-    assert splits.train_x.shape == (60_000, 28, 28, 1)
-    assert splits.test_x.shape == (10_000, 28, 28, 1)
-    assert np.bincount(splits.train_y).tolist() == [6000] * 10
-    assert [CLASS_NAMES[label] for label in splits.train_y[:2]] == ["Ankle boot", "T-shirt/top"]
-    assert splits.train_x.mean() == pytest.approx(72.94, abs=0.01)  # the published mean, 0.2860 of 255
+    train_x, train_y = array(splits.train_x), array(splits.train_y)
+    assert train_x.shape == (60_000, 28, 28, 1)
+    assert array(splits.test_x).shape == (10_000, 28, 28, 1)
+    assert np.bincount(train_y).tolist() == [6000] * 10
+    assert [CLASS_NAMES[label] for label in train_y[:2]] == ["Ankle boot", "T-shirt/top"]
+    assert train_x.mean() == pytest.approx(72.94, abs=0.01)  # the published mean, 0.2860 of 255
 
 
 def test_reads_gzipped_and_plain_files(folder: Path) -> None:
     splits = read_folder(folder)
-    assert splits.train_x.shape == (20, 28, 28, 1)
-    assert splits.test_y.tolist() == list(range(10))
+    assert array(splits.train_x).shape == (20, 28, 28, 1)
+    assert array(splits.test_y).tolist() == list(range(10))
 
 
 def test_a_missing_file_is_named_with_what_to_do(folder: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench
+from tests.shared import array, arrays
 
-from modelyard.artifacts import Splits
-from modelyard.contexts import CheckContext
+from modelyard.artifacts import Splits, Streams
+from modelyard.contexts import CheckContext, Problem
 from modelyard.errors import DataError
 from modelyard_plugins.datasets.parquet import check, parquet
 
@@ -21,6 +22,7 @@ from pyarrow import feather  # noqa: E402 - only where it is there
 from pyarrow import parquet as pq  # noqa: E402
 
 Read = Callable[..., Splits]
+Stream = Callable[..., Streams]
 AROUND = CheckContext(name="table", version="1", runtime="served")
 ROWS = 3000
 """More than one block."""
@@ -32,7 +34,7 @@ def write_stream(table: Any, path: Path) -> None:
         writer.write_table(table, max_chunksize=700)
 
 
-WRITERS = {
+WRITERS: dict[str, Callable[[Any, Path], object]] = {
     ".parquet": lambda table, path: pq.write_table(table, path, row_group_size=900),
     ".arrow": write_stream,
     ".feather": lambda table, path: feather.write_feather(table, str(path)),
@@ -40,10 +42,10 @@ WRITERS = {
 
 
 @pytest.fixture
-def read(bench: Bench, tmp_path: Path) -> Read:
+def read_any(bench: Bench, tmp_path: Path) -> Callable[..., Splits | Streams]:
     """Reads columns, or a table, as the data set's file."""
 
-    def read(columns: Any, /, ending: str = ".parquet", **params: Any) -> Splits:
+    def read(columns: Any, /, ending: str = ".parquet", **params: Any) -> Splits | Streams:
         table = columns if isinstance(columns, pa.Table) else pa.table(columns)
         file = tmp_path / f"table{ending}"
         WRITERS[ending](table, file)
@@ -52,18 +54,42 @@ def read(bench: Bench, tmp_path: Path) -> Read:
     return read
 
 
+@pytest.fixture
+def read(read_any: Callable[..., Splits | Streams]) -> Read:
+    """Reads what is of one length."""
+    return lambda *args, **params: splits_of(read_any(*args, **params))
+
+
+@pytest.fixture
+def stream(read_any: Callable[..., Splits | Streams]) -> Stream:
+    """Reads what is of several lengths."""
+
+    def stream(*args: Any, **params: Any) -> Streams:
+        made = read_any(*args, **params)
+        assert isinstance(made, Streams)
+        return made
+
+    return stream
+
+
+def splits_of(made: Splits | Streams) -> Splits:
+    assert isinstance(made, Splits)
+    return made
+
+
 @pytest.mark.parametrize("ending", WRITERS)
 def test_columns_of_numbers_stand_side_by_side(read: Read, ending: str) -> None:
     n = np.arange(ROWS)
     columns = {"a": n, "kind": np.where(n % 2, "rose", "lily"), "b": n / 2, "site": n % 3}
     splits = read(columns, ending, target=("kind",), slices=("site",))
     assert splits.class_names == ("lily", "rose")
-    assert (splits.train_x.shape, splits.test_x.shape) == ((2400, 2), (600, 2))
-    for x, y in ((splits.train_x, splits.train_y), (splits.test_x, splits.test_y)):
+    train_x, test_x = array(splits.train_x), array(splits.test_x)
+    assert (train_x.shape, test_x.shape) == ((2400, 2), (600, 2))
+    for x, y in ((train_x, splits.train_y), (test_x, splits.test_y)):
         assert x.dtype == np.float32
         assert (x[:, 1] == x[:, 0] / 2).all()
-        assert (x[:, 0] % 2 == y).all()
-    assert [int(site) for site in splits.slices["site"]] == (splits.test_x[:, 0] % 3).tolist()
+        assert (x[:, 0] % 2 == array(y)).all()
+    assert [int(site) for site in splits.slices["site"]] == (test_x[:, 0] % 3).tolist()
 
 
 @pytest.mark.parametrize("sent", [(), ("a", "b")])
@@ -71,7 +97,7 @@ def test_a_group_is_on_one_side_and_no_part_of_a_sample(read: Read, sent: tuple[
     n = np.arange(ROWS)
     columns = {"a": n, "kind": np.where(n % 2, "rose", "lily"), "b": n / 2, "plant": n // 10}
     splits = read(columns, target=("kind",), group="plant", sent=sent)
-    train, test = (x["a"] if sent else x[:, 0] for x in (splits.train_x, splits.test_x))  # type: ignore[call-overload,index]
+    train, test = (arrays(x)["a"] if sent else array(x)[:, 0] for x in (splits.train_x, splits.test_x))
     assert len(test) == 600
     assert [int(plant) for plant in splits.groups] == [int(a) // 10 for a in train]
     assert not {int(a) // 10 for a in train} & {int(a) // 10 for a in test}
@@ -98,8 +124,8 @@ def test_the_files_of_a_folder_are_one_table(bench: Bench, tmp_path: Path) -> No
     for part in range(3):
         write_stream(pa.table({"a": np.arange(10) + 10 * part}), tmp_path / f"data-{part:05}-of-00003.arrow")
     (tmp_path / "dataset_info.json").write_text("{}")
-    splits = parquet(bench.stage(), path=str(tmp_path))
-    assert sorted([*splits.train_x[:, 0], *splits.test_x[:, 0]]) == list(range(30))
+    splits = splits_of(parquet(bench.stage(), path=str(tmp_path)))
+    assert sorted([*array(splits.train_x)[:, 0], *array(splits.test_x)[:, 0]]) == list(range(30))
     write_stream(pa.table({"b": np.arange(10)}), tmp_path / "other.arrow")
     with pytest.raises(DataError, match=r"other\.arrow: has other columns, or of other types, than data-00000"):
         parquet(bench.stage(), path=str(tmp_path))
@@ -113,11 +139,11 @@ def test_a_column_of_lists_is_an_array(read: Read, kind: str, dtype: str, stored
     of = {"list": pa.list_, "fixed_size_list": lambda one: pa.list_(one, 3)}[kind]
     column = pa.array(values.tolist(), pa.list_(of(inner)))
     splits = read({"pixels": column, "y": np.arange(40.0)}, target=("y",))
-    assert splits.train_x.dtype == np.dtype(stored)
-    np.testing.assert_array_equal(splits.train_x, values[splits.train_y.astype(int)])
+    train_x = array(splits.train_x)
+    assert train_x.dtype == np.dtype(stored)
+    np.testing.assert_array_equal(train_x, values[array(splits.train_y).astype(int)])
     labels = read({"x": np.arange(40.0), "tags": column}, target=("tags",)).train_y
-    assert labels is not None
-    assert labels.shape == (32, 2, 3)
+    assert array(labels).shape == (32, 2, 3)
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -126,7 +152,8 @@ def test_texts_and_the_bytes_of_pictures_are_read_when_they_are_asked_for(read: 
     picture = pa.array([{"bytes": name.encode(), "path": None} for name in names])
     for column, form in ((pa.array(names), str), (pa.array([n.encode() for n in names]), bytes), (picture, bytes)):
         splits = read({"sample": column, "y": np.arange(ROWS) + 0.5}, ending, sent="sample", target=("y",))
-        for x, y in ((splits.train_x, splits.train_y), (splits.test_x, splits.test_y)):
+        sides: Any = (splits.train_x, splits.train_y), (splits.test_x, splits.test_y)
+        for x, y in sides:
             for row in (0, len(x) - 1, 5):
                 assert x[row] == form(names[int(y[row])], *([] if form is str else ["utf-8"]))
         assert splits.value_range is None
@@ -135,10 +162,11 @@ def test_texts_and_the_bytes_of_pictures_are_read_when_they_are_asked_for(read: 
 def test_columns_are_sent_by_their_names_with_what_is_missing(read: Read) -> None:
     columns = {"age": [22.5, None, 40.0], "class": [3, 1, 2], "port": ["S", None, "C"], "y": [0.5, 1.5, 2.5]}
     splits = read(columns, target=("y",), sent=("age", "class", "port"))
-    found = {}
+    found: dict[float, list[Any]] = {}
     for x, y in ((splits.train_x, splits.train_y), (splits.test_x, splits.test_y)):
         assert isinstance(x, dict)
-        found |= {float(y[row]): [x[name][row] for name in x] for row in range(len(y))}
+        labels = array(y)
+        found |= {float(labels[row]): [x[name][row] for name in x] for row in range(len(labels))}
     assert found[0.5] == [22.5, 3, "S"]
     assert np.isnan(found[1.5][0])
     assert found[1.5][1:] == [1, ""]
@@ -147,7 +175,7 @@ def test_columns_are_sent_by_their_names_with_what_is_missing(read: Read) -> Non
 
 def test_a_target_may_stay_a_text(read: Read) -> None:
     splits = read({"x": np.arange(10.0), "said": [f"say {n}" for n in range(10)]}, target=("said",), as_text=True)
-    assert [f"say {int(x)}" for x in splits.train_x[:, 0]] == list(splits.train_y)  # type: ignore[arg-type]
+    assert [f"say {int(x)}" for x in array(splits.train_x)[:, 0]] == list(array(splits.train_y))
 
 
 def test_the_classes_of_a_hugging_face_data_set_have_its_names(read: Read) -> None:
@@ -155,7 +183,7 @@ def test_the_classes_of_a_hugging_face_data_set_have_its_names(read: Read) -> No
     table = pa.table({"x": np.arange(20.0), "label": np.arange(20) % 2})
     splits = read(table.replace_schema_metadata({"huggingface": json.dumps(said)}), target=("label",))
     assert splits.class_names == ("cat", "dog")
-    assert (splits.train_x[:, 0] % 2 == splits.train_y).all()
+    assert (array(splits.train_x)[:, 0] % 2 == array(splits.train_y)).all()
     broken = table.replace_schema_metadata({"huggingface": "{"})
     assert read(broken, target=("label",)).class_names == ()
 
@@ -163,8 +191,9 @@ def test_the_classes_of_a_hugging_face_data_set_have_its_names(read: Read) -> No
 def test_the_rows_for_testing_may_be_in_files_of_their_own(read: Read, tmp_path: Path) -> None:
     write_stream(pa.table({"x": [7.0, 8.0], "y": ["b", "a"]}), tmp_path / "test.arrow")
     splits = read({"x": [1.0, 2.0, 3.0], "y": ["a", "b", "c"]}, target=("y",), test=str(tmp_path / "test.arrow"))
-    assert (splits.train_x.tolist(), splits.test_x.tolist()) == ([[1], [2], [3]], [[7], [8]])
-    assert (splits.train_y.tolist(), splits.test_y.tolist(), splits.class_names) == ([0, 1, 2], [1, 0], ("a", "b", "c"))
+    train_x, train_y, test_x, test_y = map(array, (splits.train_x, splits.train_y, splits.test_x, splits.test_y))
+    assert (train_x.tolist(), test_x.tolist()) == ([[1], [2], [3]], [[7], [8]])
+    assert (train_y.tolist(), test_y.tolist(), splits.class_names) == ([0, 1, 2], [1, 0], ("a", "b", "c"))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +229,7 @@ def test_what_does_not_fit_is_told_with_its_row(read: Read, columns: Any, params
 def test_a_text_that_is_missing_is_told_when_it_is_asked_for(read: Read) -> None:
     splits = read({"a": ["x", None], "y": [1.5, 2.5]}, sent="a", target=("y",))
     with pytest.raises(DataError, match=r"row 1: the column 'a' is empty"):
-        list(map(list, (splits.train_x, splits.test_x)))  # type: ignore[arg-type]
+        list(map(list, (splits.train_x, splits.test_x)))
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -230,44 +259,55 @@ def test_what_is_no_table_is_told(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_sample_is_said_once() -> None:
-    given = {
-        "target": (),
-        "class_names": (),
-        "test_sets": None,
-        "as_text": True,
-        "sent": "a",
-        "columns": ("b",),
-        "value_range": (0, 1),
-    }
-    none = {"pad": None, "masks": False, "slices": (), "group": ""}
-    assert [one.key for one in check(AROUND, **given, **none)] == ["sent", "value_range", "as_text"]
+    found = check(
+        AROUND,
+        target=(),
+        class_names=(),
+        as_text=True,
+        columns=("b",),
+        sent="a",
+        value_range=(0, 1),
+        pad=None,
+        masks=False,
+        slices=(),
+        group="",
+        test_sets=None,
+    )
+    assert [one.key for one in found] == ["sent", "value_range", "as_text"]
 
 
 def test_lists_of_several_lengths_go_without_what_they_cannot_have() -> None:
-    given = {
-        "target": ("y",),
-        "class_names": (),
-        "test_sets": None,
-        "as_text": False,
-        "sent": "",
-        "columns": ("b",),
-        "value_range": None,
-    }
-    alone = list(check(AROUND, **given, pad=None, masks=True, slices=(), group=""))
+    def told(pad: float | None, slices: tuple[str, ...]) -> list[Problem]:
+        found = check(
+            AROUND,
+            target=("y",),
+            class_names=(),
+            as_text=False,
+            columns=("b",),
+            sent="",
+            value_range=None,
+            pad=pad,
+            masks=True,
+            slices=slices,
+            group="",
+            test_sets=None,
+        )
+        return list(found)
+
+    alone = told(None, ())
     assert [(one.key, one.why) for one in alone] == [("masks", "pad is not set, so that all samples are of one length")]
-    both = list(check(AROUND, **given, pad=0, masks=True, slices=("site",), group=""))
-    assert [one.key for one in both] == ["pad"]
+    assert [one.key for one in told(0, ("site",))] == ["pad"]
 
 
 @pytest.mark.parametrize("ending", WRITERS)
-def test_lists_of_several_lengths_stay_so(read: Read, ending: str) -> None:
+def test_lists_of_several_lengths_stay_so(stream: Stream, ending: str) -> None:
     random = np.random.default_rng(0)
     ids = [random.integers(5, 99, random.integers(1, 9)).astype("i4") for _ in range(ROWS)]
     table = {
         "ids": pa.array([one.tolist() for one in ids], pa.list_(pa.int32())),
         "y": [int(one[0]) % 2 for one in ids],
     }
-    streams: Any = read(table, ending, columns=("ids",), target=("y",), pad=0)
+    streams = stream(table, ending, columns=("ids",), target=("y",), pad=0)
     train, test = list(streams.train), list(streams.test)
     assert (len(train), len(test)) == (2400, 600)
     assert all(x.dtype == np.int32 and y == x[0] % 2 for x, y in (*train, *test))
@@ -275,10 +315,10 @@ def test_lists_of_several_lengths_stay_so(read: Read, ending: str) -> None:
     assert streams.value_range == (0, 98)
 
 
-def test_labels_may_be_lists_as_long_as_the_samples(read: Read) -> None:
+def test_labels_may_be_lists_as_long_as_the_samples(stream: Stream) -> None:
     boxes = [[[float(row), 1.0]] * (1 + row % 3) for row in range(30)]
     tags = [[row % 2] * (1 + row % 3) for row in range(30)]
-    streams: Any = read({"boxes": boxes, "tags": tags}, columns=("boxes",), target=("tags",), pad=0)
+    streams = stream({"boxes": boxes, "tags": tags}, columns=("boxes",), target=("tags",), pad=0)
     for x, y in streams.train:
         assert x.shape == (len(y), 2)
         assert y.tolist() == [int(x[0, 0]) % 2] * len(x)
@@ -295,9 +335,9 @@ def test_labels_may_be_lists_as_long_as_the_samples(read: Read) -> None:
         ({"ids": [[1], [2], [3]], "more": [1, 2, 3]}, r"samples are the columns 'ids', 'more'\n"),
     ],
 )
-def test_what_is_wrong_with_lists_is_told_with_its_row(read: Read, columns: Any, message: str) -> None:
+def test_what_is_wrong_with_lists_is_told_with_its_row(stream: Stream, columns: Any, message: str) -> None:
     def gone_through() -> None:
-        streams: Any = read(columns, pad=0)
+        streams = stream(columns, pad=0)
         list(streams.train)
         list(streams.test)
 
@@ -315,8 +355,8 @@ def test_a_data_set_with_its_splits_is_read_as_it_was_saved(bench: Bench, tmp_pa
             write_stream(table, tmp_path / split / "data-00000-of-00001.arrow")
         else:
             pq.write_table(table, tmp_path / "data" / f"{split}-00000-of-00001.parquet")
-    splits = parquet(bench.stage(), path=str(tmp_path))
-    assert (len(splits.train_x), len(splits.test_x)) == (20, 5)  # type: ignore[union-attr]
+    splits = splits_of(parquet(bench.stage(), path=str(tmp_path)))
+    assert (len(splits.train_x), len(splits.test_x)) == (20, 5)
 
 
 def test_labels_by_output_and_test_sets_by_the_names_of_their_files(read: Read, tmp_path: Path) -> None:
@@ -328,11 +368,12 @@ def test_labels_by_output_and_test_sets_by_the_names_of_their_files(read: Read, 
     target = {"kind": ("kind",), "place": ("place",)}
     splits = read(columns, target=target, test_sets=str(sets), test_fraction=0.5)
     assert splits.class_names == {"kind": ("x", "y")}
-    assert splits.train_y["kind"].tolist() == [0, 1]
-    np.testing.assert_array_equal(splits.train_y["place"][:, 1], splits.train_x[:, 0])
+    train_y = arrays(splits.train_y)
+    assert train_y["kind"].tolist() == [0, 1]
+    np.testing.assert_array_equal(train_y["place"][:, 1], array(splits.train_x)[:, 0])
     assert [*splits.test_sets] == ["dim", "night"]
     for x, y in splits.test_sets.values():
-        np.testing.assert_array_equal(x[:, 0], y["place"][:, 1])
+        np.testing.assert_array_equal(array(x)[:, 0], arrays(y)["place"][:, 1])
     sent = read(columns, target=target, sent=("a",), test_sets=str(sets), slices=("kind",))
     assert sent.test_set_slices["dim"] == {"kind": ["x", "y", "x", "y"]}
-    assert sent.test_sets["night"][0]["a"].tolist() == [1, 2, 3, 4]
+    assert arrays(sent.test_sets["night"][0])["a"].tolist() == [1, 2, 3, 4]

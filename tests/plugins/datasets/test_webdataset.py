@@ -64,12 +64,20 @@ def test_samples_have_groups_columns_and_further_test_sets(bench: Bench, tmp_pat
     (tmp_path / "sets/far").mkdir(parents=True)
     write(tmp_path / "sets/dim.tar", takes(range(40, 43), kind))
     write(tmp_path / "sets/far/part-0.tar", takes(range(50, 52), kind))
-    given = {"array": "npy"} if kind == "npy" else {"sent": "wav"}
     found: Any = webdataset(
-        bench.stage(), path=str(path), slices=("light",), group="speaker", test_sets=str(tmp_path / "sets"), **given
+        bench.stage(),
+        path=str(path),
+        slices=("light",),
+        group="speaker",
+        test_sets=str(tmp_path / "sets"),
+        array="npy" if kind == "npy" else "",
+        sent="wav" if kind == "wav" else "",
     )
-    spread = splits_of(found, tmp_path / "cache", Told()) if kind == "npy" else found
-    number = (lambda x: int(x[0])) if kind == "npy" else (lambda x: int(x.decode().removeprefix("take ")))
+    spread: Any = splits_of(found, tmp_path / "cache", Told()) if kind == "npy" else found
+
+    def number(x: Any) -> int:
+        return int(x[0] if kind == "npy" else x.decode().removeprefix("take "))
+
     train, test = ([number(x[at]) for at in range(len(x))] for x in (spread.train_x, spread.test_x))
     assert sorted([*train, *test]) == list(range(40))
     assert len(test) == 8
