@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modelyard.contexts import NamedPredictor, Predictor
+    from modelyard.files.columns import Ragged
     from modelyard.signature import Axis
 
 Samples = Mapping[str, "NDArray[Any]"]
@@ -41,7 +42,7 @@ def some_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:
     return {name: whole[name] if name in whole else array.take(rows) for name, array in samples.items()}
 
 
-def rows_of(samples: Samples, rows: Any) -> dict[str, NDArray[Any]]:
+def rows_of(samples: Mapping[str, NDArray[Any] | Ragged], rows: Any) -> dict[str, NDArray[Any]]:
     """Return some rows of samples, in memory."""
     import numpy as np
 

@@ -121,7 +121,8 @@ def wait_in(block: Callable[[], AbstractContextManager[None]], told: list[str]) 
 
 
 def test_who_waits_is_told_once_who_holds_it_and_goes_on_when_it_is_free(lock: Path, start: Start) -> None:
-    process, told = start(), []
+    process = start()
+    told: list[str] = []
     thread = wait_for(lock, told)
     assert len(told) == 1
     assert f"waiting for train:net, which is being built by process {process.pid} on " in told[0]
@@ -131,7 +132,8 @@ def test_who_waits_is_told_once_who_holds_it_and_goes_on_when_it_is_free(lock: P
 
 
 def test_who_waits_long_is_told_again(lock: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    process, told = start(), []
+    process = start()
+    told: list[str] = []
     monkeypatch.setattr(locks, "_TELL_AGAIN_S", 0.0)
     thread = wait_for(lock, told)
     while len(told) < 3:
@@ -151,7 +153,8 @@ def test_a_lock_that_is_refused_leaves_no_file_open(lock: Path, start: Start) ->
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_lock_dies_with_its_holder(number: signal.Signals, lock: Path, start: Start) -> None:
-    process, told = start(), []
+    process = start()
+    told: list[str] = []
     thread = wait_for(lock, told)
     process.send_signal(number)
     thread.join(10)
@@ -162,9 +165,10 @@ def test_a_lock_dies_with_its_holder(number: signal.Signals, lock: Path, start: 
 def test_who_waits_is_told_on_a_machine_that_has_just_started(
     lock: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process, told = start(), []
+    process = start()
+    told: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr(locks.time, "monotonic", lambda: 0.5)
+        patch.setattr(time, "monotonic", lambda: 0.5)
         with pytest.raises(InterruptedError), hold(lock, "train:net", _interrupt(told)):
             pytest.fail("held twice")
     assert f"process {process.pid}" in told[0]
@@ -223,7 +227,8 @@ def test_what_nobody_shares_any_more_can_be_held(lock: Path) -> None:
 
 
 def test_what_is_held_alone_is_not_shared(lock: Path, start: Start) -> None:
-    process, told = start(), []
+    process = start()
+    told: list[str] = []
     with (
         pytest.raises(StoreError, match=f"the store is being cleaned by process {process.pid}"),
         share(lock, "the store", print, "is being cleaned by", wait=False),
@@ -295,7 +300,8 @@ def test_a_resource_has_as_many_places_as_it_says(tmp_path: Path) -> None:
 
 
 def test_a_resource_that_another_process_holds_is_refused_or_waited_for(lock: Path, start: Start) -> None:
-    process, told = start("take"), []
+    process = start("take")
+    told: list[str] = []
     with (
         pytest.raises(StoreError, match=f"the resource gpu is held by process {process.pid} on .*\n  wait for it"),
         take(lock.parent, "gpu", 1, print, wait=False),

@@ -14,6 +14,7 @@ from modelyard.errors import StageFailed, StoreError
 from modelyard.files import atomic as durable
 from modelyard.files import placing
 from modelyard.files.digests import DigestTable, signature
+from modelyard.files.hashing import copy_open
 from modelyard.files.manifest import FileEntry
 from modelyard.files.placing import SHARE_FROM_BYTES, give, take, take_all
 from modelyard.store.local import Store
@@ -50,7 +51,7 @@ def user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         return True
 
     monkeypatch.setattr(placing, "clone", clone if "cloned" in request.param else lambda source, target: False)
-    monkeypatch.setattr(placing.os, "geteuid", lambda: 0 if request.param == "root" else 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if request.param == "root" else 1000)
     return str(request.param)
 
 
@@ -193,7 +194,7 @@ def test_rot_that_no_stat_shows_is_found_when_the_object_is_copied(store: Store,
 def test_a_file_that_is_not_the_stages_alone_is_copied_and_left_as_it_is(
     out: Path, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     mine = tmp_path / "mine.bin"
     mine.write_bytes(LARGE)
     mine.chmod(0o640)
@@ -245,8 +246,8 @@ def test_what_cannot_be_linked_is_copied(tmp_path: Path, monkeypatch: pytest.Mon
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), source)
 
     monkeypatch.setattr(placing, "clone", lambda source, target: False)
-    monkeypatch.setattr(placing.os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(placing.os, "link", link)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "link", link)
     (tmp_path / "object").write_bytes(LARGE)
     entry = FileEntry(hashlib.sha256(LARGE).hexdigest(), len(LARGE))
     give(str(tmp_path / "object"), str(tmp_path / "given"), entry)
@@ -266,8 +267,6 @@ def test_an_output_that_changes_while_it_is_taken_is_refused_at_once(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (out / "model.json").write_bytes(b"{}")
-    monkeypatch.setattr(
-        placing, "copy_open", _then(placing.copy_open, lambda: (out / "model.json").write_bytes(b"[1]"))
-    )
+    monkeypatch.setattr(placing, "copy_open", _then(copy_open, lambda: (out / "model.json").write_bytes(b"[1]")))
     with pytest.raises(StoreError, match=r"the output 'model\.json' changed while it was kept"):
         take(out, "model.json", str(tmp_path / "draft"))

@@ -13,11 +13,11 @@ from modelyard.files.ragged import RaggedArray, is_ragged
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=12)
 
 
-def column(lengths: list[int], seed: int, **more: int) -> tuple[RaggedArray, list[np.ndarray]]:
+def column(lengths: list[int], seed: int, length: int | None = None) -> tuple[RaggedArray, list[np.ndarray]]:
     random = np.random.default_rng(seed)
     samples = [random.integers(1, 99, (length, 2)).astype(np.int32) for length in lengths]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return RaggedArray.of(np.concatenate(samples), offsets, -1, **more), samples
+    return RaggedArray.of(np.concatenate(samples), offsets, -1, length=length), samples
 
 
 @given(lengths=LENGTHS, seed=st.integers(0, 99))

@@ -53,7 +53,7 @@ def test_a_folder_that_is_taken_away_in_the_block_is_no_error(tmp_path: Path) ->
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch_module.os, "urandom", bytes)
+    monkeypatch.setattr(os, "urandom", bytes)
     (tmp_path / bytes(8).hex()).mkdir()
     with pytest.raises(StoreError, match=f"{tmp_path}: File exists\n  the project's folder must be writable"):
         Scratch(tmp_path).folder().__enter__()
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytes
 def test_who_sweeps_a_folder_in_the_moment_before_it_is_made_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scratch_module.os, "urandom", bytes)
+    monkeypatch.setattr(os, "urandom", bytes)
     sweeper = scratch_module._alive(tmp_path / bytes(8).hex(), wait=False)
     sweeper.__enter__()
     made: list[bool] = []
@@ -163,7 +163,7 @@ def test_who_sweeps_in_the_moment_before_a_maker_has_its_lock_costs_it_nothing(
         with Scratch(tmp_path).folder() as folder:
             made.append(folder.is_dir())
 
-    monkeypatch.setattr(scratch_module.os, "urandom", bytes)
+    monkeypatch.setattr(os, "urandom", bytes)
     with scratch_module._alive(tmp_path / bytes(8).hex(), wait=False):
         maker = threading.Thread(target=make)
         maker.start()
