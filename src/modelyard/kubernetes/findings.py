@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -111,7 +111,7 @@ def on_server(name: str, severity: Severity, remedy: str) -> Decorator[Container
 def on_kind(*kinds: str, name: str, severity: Severity, remedy: str) -> Decorator[Object]:
     """Return a decorator for a rule on each object of `kinds`, or on every object: `function(bundle, thing)`."""
 
-    def objects(bundle: Bundle) -> list[Object]:
+    def objects(bundle: Bundle) -> Sequence[Object]:
         return bundle.of(*kinds) if kinds else bundle.objects
 
     return rule(name, severity, remedy, objects, lambda thing: thing)

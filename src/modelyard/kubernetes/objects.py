@@ -5,7 +5,7 @@ A value of the wrong shape reads as empty: the schema reports it, and the rules 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -131,7 +131,7 @@ class Bundle:
         version: the minor version of the cluster, 32 for 1.32.
     """
 
-    objects: list[Object]
+    objects: Sequence[Object]
     image: str = ""
     version: int = 32
 

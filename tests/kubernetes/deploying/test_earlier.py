@@ -39,7 +39,10 @@ def test_a_route_of_a_gateway_goes_with_it(deployer: Deployer, cluster: Cluster)
 
 @pytest.mark.usefixtures("deployed_once")
 def test_kedas_objects_take_the_autoscalers_place_and_go_with_it(deployer: Deployer, cluster: Cluster) -> None:
-    keda = {"scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}], "scale_secrets": {"key": "broker/key"}}
+    keda: dict[str, Any] = {
+        "scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}],
+        "scale_secrets": {"key": "broker/key"},
+    }
     said = deployer(**keda)
     assert sorted(told(said, "create")) == ["ScaledObject/digits", "TriggerAuthentication/digits"]
     assert told(said, "remove") == ["HorizontalPodAutoscaler/digits"]

@@ -73,7 +73,10 @@ def test_what_was_long_before_the_last_warning_is_over() -> None:
 
 
 def test_the_last_four_are_told_by_whatever_time_they_have() -> None:
-    series = {"eventTime": "2026-11-28T10:01:00.123456Z", "series": {"lastObservedTime": "2026-11-28T10:03:00.000001Z"}}
+    series: dict[str, Any] = {
+        "eventTime": "2026-11-28T10:01:00.123456Z",
+        "series": {"lastObservedTime": "2026-11-28T10:03:00.000001Z"},
+    }
     events = [event("net-1-a", "Odd", "newest", **series)]
     events += [event("net-1-a", reason, "m", f"10:02:0{n}") for n, reason in enumerate(("A", "B", "C", "D"))]
     assert [line.split()[1] for line in told(events, pod("net-1-a"))] == ["B", "C", "D", "Odd"]

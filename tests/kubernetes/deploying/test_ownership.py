@@ -9,8 +9,8 @@ def entry(manager: str, operation: str, fields: dict[str, Any], **more: str) -> 
     return {"manager": manager, "operation": operation, "apiVersion": "apps/v1", "fieldsV1": fields, **more}
 
 
-IMAGE = {"f:spec": {"f:image": {}}}
-NOTE = {"f:metadata": {"f:annotations": {"f:mine": {}}, "f:labels": {"f:team": {}}}}
+IMAGE: dict[str, Any] = {"f:spec": {"f:image": {}}}
+NOTE: dict[str, Any] = {"f:metadata": {"f:annotations": {"f:mine": {}}, "f:labels": {"f:team": {}}}}
 SCALE = entry("kubectl", "Update", {"f:spec": {"f:replicas": {}}}, subresource="scale")
 STATUS = entry("kubectl", "Update", {"f:status": {"f:phase": {}}}, subresource="status")
 

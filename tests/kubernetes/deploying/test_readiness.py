@@ -40,7 +40,8 @@ def test_the_particular_is_told_before_the_general() -> None:
 
 
 def test_who_waits_in_vain_is_told_what_for(cluster: Cluster) -> None:
-    kubectl, said = Kubectl.find(namespace="digits"), []
+    kubectl = Kubectl.find(namespace="digits")
+    said: list[str] = []
     cluster.conditions["Trigger"] = [
         {
             "type": "BrokerReady",

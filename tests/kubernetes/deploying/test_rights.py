@@ -24,15 +24,18 @@ def role() -> list[dict[str, Any]]:
 @pytest.mark.thorough
 def test_the_role_on_the_page_is_what_a_deploy_asks_for(deployer: Deployer, cluster: Cluster) -> None:
     cluster.role_in = "digits"
-    outside = {"ingress_host": "digits.example.org", "gateway": "infra/web", "gateway_ca": "our-ca"}
+    outside: dict[str, Any] = {"ingress_host": "digits.example.org", "gateway": "infra/web", "gateway_ca": "our-ca"}
     assert deployer(**outside)[-1].startswith("deployed render")
     said = deployer(max_replicas=2, network_policy=False, tls=False)
     assert not [line for line in said if line.startswith("warning")]
     assert len(told(said, "remove")) == 5
     deployer(options={"to": "1"})
-    keda = {"scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}], "scale_secrets": {"key": "broker/key"}}
+    keda: dict[str, Any] = {
+        "scale_on": [{"type": "cron", "metadata": {"timezone": "UTC"}}],
+        "scale_secrets": {"key": "broker/key"},
+    }
     assert deployer(**keda)[-1].startswith("deployed render")
-    jobs = {"events_url": "redis://broker", "events_per_replica": 8, "events_jobs": 4}
+    jobs: dict[str, Any] = {"events_url": "redis://broker", "events_per_replica": 8, "events_jobs": 4}
     assert (
         len(told(deployer(**jobs), "create")) == 4
     )  # an autoscaler for the pods, and the Jobs and what they may reach

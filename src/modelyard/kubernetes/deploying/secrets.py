@@ -10,7 +10,7 @@ from modelyard.kubernetes.kubectl import last_words
 from modelyard.kubernetes.objects import Bundle, items, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from modelyard.kubernetes.kubectl import Kubectl
     from modelyard.kubernetes.objects import Object
@@ -43,7 +43,7 @@ class NeededSecret:
         return f"Secret {self.name!r} lacks {', '.join(absent)}\n  {again}" if absent else ""
 
 
-def needed_secrets(documents: list[Object]) -> list[NeededSecret]:
+def needed_secrets(documents: Sequence[Object]) -> list[NeededSecret]:
     """Return the Secrets that the objects name and that must be there before their pods can start."""
     found: dict[str, NeededSecret] = {}
     for one in _secrets(Bundle(documents)):
@@ -65,7 +65,7 @@ def _secrets(bundle: Bundle) -> Iterator[NeededSecret]:
             yield NeededSecret(text(entry, "secretName"), ("tls.crt", "tls.key"), "tls")
 
 
-def check_secrets(kubectl: Kubectl, documents: list[Object], say: Callable[[str], None]) -> None:
+def check_secrets(kubectl: Kubectl, documents: Sequence[Object], say: Callable[[str], None]) -> None:
     """See that every Secret that the objects name is there, with its keys.
 
     Raises:
