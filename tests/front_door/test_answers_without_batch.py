@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ answer = "detections"
 """
 
 
-def detector() -> onnx.ModelProto:
-    """Return a model that has a box for each pixel above a half, its score, and a whole number."""
+def detector() -> Any:
+    """Return an `onnx.ModelProto` that has a box for each pixel above a half, its score, and a whole number."""
     helper, numbers = onnx.helper, onnx.TensorProto
     node, tensor, constant = helper.make_node, helper.make_tensor_value_info, onnx.numpy_helper.from_array
     nodes = [

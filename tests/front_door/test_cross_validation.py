@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modelyard import api
+from modelyard.artifacts import Dataset
 from tests.front_door.builds import build
 
 TABLE = """
@@ -90,10 +90,10 @@ def test_patients_are_on_one_side_and_a_held_out_sample_is_in_no_training(toy: P
     file.write_text(text + TABLE)
     done = build(toy, "dataset")
     assert done.code == 0, done.output
-    whole = api.Dataset.open(toy / "artifacts/dataset/visits.visits").x("train")
+    whole = Dataset.open(toy / "artifacts/dataset/visits.visits").x("train")
     patients: list[set[int]] = []
     for number in range(3):
-        one = api.Dataset.open(toy / f"artifacts/dataset/visits.visits.fold-{number}")
+        one = Dataset.open(toy / f"artifacts/dataset/visits.visits.fold-{number}")
         rows = {
             split: [int(np.flatnonzero((whole == x).all(axis=1))[0]) for x in one.x(split)]
             for split in ("train", "test")

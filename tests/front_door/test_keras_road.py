@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_a_second_run_does_nothing(road: Path) -> None:
 
 def test_the_exports_and_the_quantization_keep_the_contract(road: Path) -> None:
     assert check_optimizer("keras-onnx", project=road).evaluation.metric("accuracy").value > 0.9
-    refused = [{"skip": ["nope"]}, {"mode": "int2"}]
+    refused: list[dict[str, Any]] = [{"skip": ["nope"]}, {"mode": "int2"}]
     assert check_optimizer("keras-quantize", project=road, refuses=refused).evaluation.metric("accuracy").value > 0.9
 
 

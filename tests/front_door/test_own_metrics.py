@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def modelyard_register_gates(register):
 EVALUATIONS = {"evaluate:plain", "evaluate:rounded", "evaluate:coarse"}
 
 
-def selection(project: Path) -> dict:
+def selection(project: Path) -> dict[str, Any]:
     return json.loads((project / "artifacts/select/toy/selection.json").read_text())
 
 

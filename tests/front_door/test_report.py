@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def reported(toy_with_report: Path, tmp_path: Path) -> Path:
     return copy(toy_with_report, tmp_path / "reported")
 
 
-def report_of(toy: Path) -> dict:
+def report_of(toy: Path) -> dict[str, Any]:
     return json.loads((toy / "artifacts/report/toy/report.json").read_text())
 
 

@@ -149,7 +149,7 @@ def compose(tmp_path: Path) -> Iterator[Callable[..., list[str]]]:
     )  # as deep as a project's, whose `secrets` lie beside `artifacts`
     command = [*program, "-p", "modelyard-test-served", "-f", str(served / "compose.yaml")]
 
-    def up(rendered: Path, **changes: str) -> list[str]:
+    def up(rendered: Path, **changes: tuple[str, str]) -> list[str]:
         shutil.copytree(rendered, served)
         file = served / "compose.yaml"
         text = file.read_text()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from modelyard import api
+from modelyard.variants.evaluation import Measured
 from tests.front_door.builds import Build, build, copy
 
 TRAINER = '''
@@ -133,6 +134,7 @@ def test_the_report_and_the_api_tell_of_each(built: Path, tmp_path: Path) -> Non
     assert "| sweep.rate-0.3.plain | 2 |" in (folder / "report.md").read_text()
     assert "Table over seeds" in (folder / "index.html").read_text()
     read = api.read(api.load(project), "evaluate:means.plain")
+    assert isinstance(read, Measured)
     assert read.evaluation.metric("accuracy").value == facts["means.plain"]["metrics"][0]["value"]
 
 
