@@ -20,10 +20,10 @@ from modelyard import hookimpl
 
 
 class Process:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.children = {}
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     def identity(self) -> str:
         return "one environment"

@@ -46,10 +46,16 @@ def main(words: Any) -> None:
     serve(int(flags["rest_api_port"]), name, version, table)
 
 
-def read_models(text: Any) -> tuple[Any, Any, Any]:
+def read_models(text: str) -> tuple[str, str, str]:
     """Return name, base path and version of the one model in a ModelServerConfig."""
-    name, base = (re.search(rf'^\s*{key}: "([^"]+)"$', text, re.MULTILINE)[1] for key in ("name", "base_path"))
-    return name, base, re.search(r"versions: (\d+)", text)[1]
+    name, base = (value_of(rf'^\s*{key}: "([^"]+)"$', text) for key in ("name", "base_path"))
+    return name, base, value_of(r"versions: (\d+)", text)
+
+
+def value_of(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found, pattern
+    return found[1]
 
 
 def is_read_only() -> bool:
@@ -66,6 +72,7 @@ def key_of(sample: Any) -> Any:
 
 
 class Handler(BaseHTTPRequestHandler):
+    server: StandIn
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else a body that is written after its headers waits for their ACK, 40 ms
 
@@ -126,9 +133,17 @@ def metadata_of(name: str, version: str) -> dict[str, Any]:
     }
 
 
-def server(port: int, name: str, version: str, table: Any, host: str = "0.0.0.0") -> ThreadingHTTPServer:
-    """Return the stand-in as a server that is not started; `seen` holds the requests that it got."""
-    made = ThreadingHTTPServer((host, port), Handler)
+class StandIn(ThreadingHTTPServer):
+    """Answers for the `model`, a name and a version, from the `table`; `seen` holds the requests that it got."""
+
+    model: tuple[str, str]
+    table: dict[str, Any]
+    seen: list[tuple[str, str, dict[str, str]]]
+
+
+def server(port: int, name: str, version: str, table: dict[str, Any], host: str = "0.0.0.0") -> StandIn:
+    """Return the stand-in as a server that is not started."""
+    made = StandIn((host, port), Handler)
     made.model, made.table, made.seen = (name, version), table, []
     return made
 

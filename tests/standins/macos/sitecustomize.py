@@ -34,7 +34,7 @@ def without_proc(function: Any) -> Callable[..., Any]:
     return call
 
 
-ctypes.CDLL = Libc
+ctypes.CDLL = Libc  # type: ignore[misc]  # a class in the place of another is what is wanted here
 builtins.open = io.open = without_proc(io.open)
 for name in ("open", "stat", "readlink", "listdir", "scandir"):
     setattr(os, name, without_proc(getattr(os, name)))
