@@ -127,7 +127,7 @@ def write_window(tf: Any, folder: Path) -> None:
     net = tf.keras.Sequential([layers.Input((None, 1)), layers.Conv1D(1, 16, **kernel), layers.GlobalMaxPooling1D()])
     folder.mkdir(parents=True)
     (folder / "model.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(net).convert())
-    facts = {"format": "tflite", "file": "model.tflite", "task": "windows"}
+    facts: dict[str, Any] = {"format": "tflite", "file": "model.tflite", "task": "windows"}
     facts["inputs"] = [{"name": "sound", "dtype": "float32", "shape": ["length", 1]}]
     facts["outputs"] = [{"name": "loudest", "dtype": "float32", "shape": [1]}]
     (folder / "model.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -149,10 +149,10 @@ def write_swapped(tf: Any, folder: Path) -> None:
         outputs = [{"name": name, "shape": [4]} for name in order.split()]
         facts = {"format": "tflite", "file": "model.tflite", "task": "notes", "outputs": outputs}
         facts["inputs"] = [{"name": "x", "dtype": "float32", "shape": [4]}]
-        place = folder / order.replace(" ", "-")
-        place.mkdir(parents=True)
-        (place / "model.tflite").write_bytes(model)
-        (place / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+        own = folder / order.replace(" ", "-")
+        own.mkdir(parents=True)
+        (own / "model.tflite").write_bytes(model)
+        (own / "model.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def write(folder: Path, model: bytes, **facts: Any) -> None:

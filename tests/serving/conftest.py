@@ -49,7 +49,7 @@ def models(request: pytest.FixtureRequest) -> Path:
 def _make_models(folder: Path) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("needs TensorFlow, to make the models")
-    command = [sys.executable, "-m", "tests.serving.build_models", folder]
+    command = [sys.executable, "-m", "tests.serving.build_models", str(folder)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=_environment())
     assert result.returncode == 0, result.stderr
 
@@ -191,10 +191,14 @@ def started(
 
 
 def _listening(process: subprocess.Popen[str], *, tls: bool) -> Running:
-    running, heard = Running(process, 0, tls), queue.Queue()
+    running = Running(process, 0, tls)
+    heard: queue.Queue[int | None] = queue.Queue()
+    told, failed = process.stdout, process.stderr
+    assert told
+    assert failed
 
     def listen() -> None:
-        for text in process.stdout:
+        for text in told:
             line = json.loads(text)
             running.logs.append(line)
             if line["event"] == "listening":
@@ -204,7 +208,7 @@ def _listening(process: subprocess.Popen[str], *, tls: bool) -> Running:
     threading.Thread(target=listen, daemon=True).start()
     # LiteRT writes to standard error; a full pipe would stop it.
     errors = running.errors
-    threading.Thread(target=lambda: errors.extend(process.stderr), daemon=True).start()
+    threading.Thread(target=lambda: errors.extend(failed), daemon=True).start()
     port = heard.get(timeout=START_S)
     assert port, f"the server ended: {''.join(errors)}"
     running.port = port

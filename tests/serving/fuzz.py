@@ -25,7 +25,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tests.facts import model_json
@@ -138,7 +138,7 @@ def write_model(folder: Path) -> Path:
     folder.mkdir()
     opset = [helper.make_opsetid("", 17)]
     (folder / "model.onnx").write_bytes(helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString())
-    facts = {
+    facts: dict[str, Any] = {
         "file": "model.onnx", "format": "onnx", "input_shape": SHAPE, "input_dtype": "uint8",
         "preprocessing": {"scale": 1 / 255}, "class_names": [str(number) for number in range(10)],
     }  # fmt: skip
@@ -195,7 +195,7 @@ def serving(folder: Path, box: Box, frames: tuple[str, ...] = FRAMES, **more: st
         settings |= more
         if not groups:
             settings["MEMORY_BYTES"] = str(box.memory_mib * MIB)
-        with started(folder, command, **settings) as server:
+        with started(folder, command, None, **settings) as server:
             watched = Watched(server, box, groups[0] if groups else None, frames)
             with asked(watched):
                 yield watched

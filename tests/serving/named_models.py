@@ -78,8 +78,16 @@ def write_texts(folder: Path, **facts: Any) -> Path:
     """Write a model that takes a text and answers a number and a text."""
     from onnx import TensorProto, helper
 
-    kinds = {"keys_strings": list(WORDS), "values_int64s": [kind for kind, _ in WORDS.values()], "default_int64": 0}
-    said = {"keys_strings": list(WORDS), "values_strings": [text for _, text in WORDS.values()], "default_string": "?"}
+    kinds: dict[str, Any] = {
+        "keys_strings": list(WORDS),
+        "values_int64s": [kind for kind, _ in WORDS.values()],
+        "default_int64": 0,
+    }
+    said: dict[str, Any] = {
+        "keys_strings": list(WORDS),
+        "values_strings": [text for _, text in WORDS.values()],
+        "default_string": "?",
+    }
     nodes = [
         helper.make_node("LabelEncoder", ["text"], ["kind"], domain="ai.onnx.ml", **kinds),
         helper.make_node("LabelEncoder", ["text"], ["answer"], domain="ai.onnx.ml", **said),

@@ -10,7 +10,7 @@ import numpy as np
 from tests.facts import model_json
 
 SHAPE, CLASSES = (8, 8, 1), 10
-PREPROCESSING = {"scale": 1 / 16, "mean": [0.3], "std": [0.4]}
+PREPROCESSING: dict[str, Any] = {"scale": 1 / 16, "mean": [0.3], "std": [0.4]}
 FILTERS = 6
 
 

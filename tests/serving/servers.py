@@ -69,7 +69,7 @@ def assert_one_line(result: Any, *parts: Any) -> None:
 def make_certificate(folder: Path, days: int = 2) -> None:
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days)]
     names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", folder / "tls.key", "-out", folder / "tls.crt"]
+    files = ["-keyout", str(folder / "tls.key"), "-out", str(folder / "tls.crt")]
     subprocess.run(["openssl", "req", *kind, *names, *files], check=True, capture_output=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ TEXT = Tensor("text", "bytes")
 def facts(inputs: Sequence[Any] = (("counts", (3,)),), outputs: Sequence[Any] = (("probabilities", (3,)),)) -> Facts:
     taken = tuple(Input(name, np.dtype(np.float32), shape) for name, shape in inputs)
     given = tuple(Output(name, np.dtype(np.float32), shape, labels=("a", "b", "c")) for name, shape in outputs)
-    return Facts("model.onnx", "onnx", taken, given)
+    return Facts(Path("model.onnx"), "onnx", taken, given)
 
 
 def counted(data: bytes) -> list[int]:
@@ -169,14 +170,14 @@ def test_what_only_all_of_them_together_are_refused_for_has_no_number() -> None:
         ({"counts": [["a", "b", "c"]]}, "gave 'counts' as .*; it says float32"),
     ],
 )
-def test_a_handler_that_does_not_give_what_it_says_is_told(given: object, message: str) -> None:
+def test_a_handler_that_does_not_give_what_it_says_is_told(given: Any, message: str) -> None:
     handler = PLACE.handler(lambda _: given, [TEXT], [Tensor("counts", shape=(3,))])
     with pytest.raises(HandlerError, match=message):
         handler(texts(b"a"))
 
 
 def test_an_error_behind_the_model_is_no_client_s_mistake() -> None:
-    def run(_: Any) -> None:
+    def run(_: Any) -> dict[str, Any]:
         msg = "too wild"
         raise ValueError(msg)
 
@@ -246,7 +247,7 @@ def test_a_place_makes_no_tensors_of_unknown_types() -> None:
 
 
 def test_each_of_several_models_has_the_handlers_that_are_said_of_it() -> None:
-    own = {"before": [], "after": []}
+    own: dict[str, list[Any]] = {"before": [], "after": []}
     text = json.dumps({"net/1": own})
     assert json.loads(said_of(text, "net", "1") or "") == own
     assert said_of(text, "net", "2") is None

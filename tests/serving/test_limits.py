@@ -12,7 +12,8 @@ import pytest
 
 from modelyard.serving import limits
 from modelyard.serving.errors import RequestError
-from modelyard.serving.limits import FREELY_BYTES, MIB, Limits, sample_text_bytes, values_limit
+from modelyard.serving.limits import FREELY_BYTES, Limits, sample_text_bytes, values_limit
+from modelyard.serving.shares import MIB
 from modelyard.serving.tensors import TensorSpec
 
 

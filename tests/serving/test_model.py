@@ -13,7 +13,7 @@ from modelyard.files.json import write_json
 from modelyard.serving import model, tensor_facts
 from modelyard.serving.errors import StartError
 
-KNOWN = {
+KNOWN: dict[str, Any] = {
     "format": "tflite",
     "file": "model.tflite",
     "input_shape": [8, 8, 1],

@@ -28,6 +28,7 @@ from tests.shared import usual
 from modelyard.serving.auth import BasicAuth
 from modelyard.serving.certificate import Certificate, expires_s
 from modelyard.serving.errors import StartError
+from modelyard.serving.messages import Request
 from modelyard.serving.mounted import Mounted
 
 
@@ -82,7 +83,9 @@ class Client(threading.Thread):
         self.trust.check_hostname = False
         for pair in pairs:
             self.trust.load_verify_locations(cadata=pair["tls.crt"].decode())
-        self.end, self.failed, self.seen, self.asked = threading.Event(), [], set(), 0
+        self.end, self.asked = threading.Event(), 0
+        self.failed: list[str | int] = []
+        self.seen: set[bytes | None] = set()
 
     def run(self) -> None:
         while not self.end.is_set():
@@ -210,15 +213,13 @@ def test_what_is_not_fit_leaves_what_was_there_and_is_said_once(
         server.client(auth=("ann", "old")) as client,
     ):
         passwords = [b"", b"\n\n", b"\xff\xfe"]
-        for number, change in enumerate(
-            (
-                lambda: (tls / "tls.crt").write_bytes(pairs[1]["tls.crt"][:200]),
-                lambda: (tls / "tls.crt").write_bytes(pairs[1]["tls.crt"]),
-                lambda: (tls / "tls.key").write_bytes(b"\x00rubbish\xff"),
-                (tls / "tls.key").unlink,
-            ),
-            start=1,
-        ):
+        changes: tuple[Callable[[], object], ...] = (
+            lambda: (tls / "tls.crt").write_bytes(pairs[1]["tls.crt"][:200]),
+            lambda: (tls / "tls.crt").write_bytes(pairs[1]["tls.crt"]),
+            lambda: (tls / "tls.key").write_bytes(b"\x00rubbish\xff"),
+            (tls / "tls.key").unlink,
+        )
+        for number, change in enumerate(changes, start=1):
             change()
             for data in passwords[number - 1 : number]:
                 (tmp_path / "password").write_bytes(data)
@@ -282,15 +283,12 @@ def test_a_probe_is_not_concerned_with_a_password_that_is_just_being_written(
 
 
 def test_each_line_is_a_password_and_an_empty_one_is_none() -> None:
-    class Request:
-        path, repeated = "/v2", frozenset()
-
-        def __init__(self, password: str) -> None:
-            self.headers = {b"authorization": b"Basic " + base64.b64encode(f"ann:{password}".encode())}
+    def with_password(password: str) -> Request:
+        return Request("GET", "/v2", {b"authorization": b"Basic " + base64.b64encode(f"ann:{password}".encode())})
 
     auth = BasicAuth("ann", "old\r\n\nnew one")
 
-    assert [auth.refusal(Request(one)) is None for one in ("old", "new one", "", "\n", "old\r", "old\r\n\nnew one")] == [
+    assert [auth.refusal(with_password(one)) is None for one in ("old", "new one", "", "\n", "old\r", "old\r\n\nnew one")] == [
         True, True, False, False, False, False,
     ]  # fmt: skip
 
@@ -298,7 +296,7 @@ def test_each_line_is_a_password_and_an_empty_one_is_none() -> None:
 def test_files_that_are_written_while_they_are_read_are_read_again(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("1")
-    during = []
+    during: list[str] = []
 
     def read() -> str:
         text = file.read_text()

@@ -40,7 +40,10 @@ class Issuer:
         certificate(folder)
         self.ca_file, self.token_file = folder / "tls.crt", folder / "token"
         self.token_file.write_text(f"{self.token}\n")
-        self.keys, self.asked, self.documents, self.thread = {}, [], {}, None
+        self.keys: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.documents: dict[str, Callable[[], dict[str, Any]]] = {}
+        self.thread: threading.Thread | None = None
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -71,7 +74,7 @@ class Issuer:
     def discovery(self) -> dict[str, Any]:
         return {"issuer": self.url, "jwks_uri": self.url.replace("/cluster", "/keys")}
 
-    def sign_with(self, kid: Any, *kind: Any) -> None:
+    def sign_with(self, kid: str, *kind: Any) -> None:
         self.keys[kid] = jwk.JWKRegistry.generate_key(*kind, {"kid": kid, "use": "sig"}, private=True)
 
     def serve(self) -> None:
@@ -83,14 +86,19 @@ class Issuer:
             self.server.shutdown()
         self.server.server_close()
 
-    def token_of(self, kid: str = "one", algorithm: str = "RS256", /, **claims: Any) -> bytes:
+    def token_of(self, kid: str = "one", algorithm: str = "RS256", /, **claims: Any) -> str:
         now = int(time.time())
         usual = {"iss": self.url, "aud": [AUDIENCE], "sub": SUBJECT, "exp": now + 600, "iat": now, "nbf": now}
         given = {name: value for name, value in (usual | claims).items() if value is not None}
         return jwt.encode({"alg": algorithm, "kid": kid}, given, self.keys[kid], algorithms=[algorithm])
 
     def wanted(self, **others: Any) -> Oidc:
-        usual = {"issuer": self.url, "audience": AUDIENCE, "ca_file": self.ca_file, "token_file": self.token_file}
+        usual: dict[str, Any] = {
+            "issuer": self.url,
+            "audience": AUDIENCE,
+            "ca_file": self.ca_file,
+            "token_file": self.token_file,
+        }
         return Oidc(**(usual | others))
 
 
@@ -133,7 +141,7 @@ def test_a_token_must_be_of_the_issuer_for_this_server_and_not_over(issuer: Issu
     assert said(issuer.token_of()) is GOOD
     assert said(issuer.token_of("ec", "ES256", aud=AUDIENCE, nbf=None, iat=None)) is GOOD
     assert said(issuer.token_of(exp=now - 30, iat=now + 30, nbf=now + 30)) is GOOD, "clocks are a little apart"
-    wrong = [
+    wrong: list[dict[str, Any]] = [
         {"aud": "others"}, {"aud": ["a", "b"]}, {"aud": None}, {"aud": 7}, {"iss": "https://other"}, {"iss": None},
         {"exp": now - 90}, {"exp": None}, {"exp": "never"}, {"nbf": now + 90}, {"sub": None}, {"sub": ["a"]},
     ]  # fmt: skip

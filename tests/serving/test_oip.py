@@ -254,9 +254,9 @@ def test_wrong_requests_get_the_protocols_error(client: httpx.Client, case: Any)
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("length", ["", "x", "-1", "1000000", "9" * 30, "\u00b2".encode("latin-1")])
-def test_a_wrong_header_length_is_400(client: httpx.Client, raw: np.ndarray, length: str | bytes) -> None:
-    answer = client.post(INFER, content=binary(raw)["content"], headers={LENGTH: length})
+@pytest.mark.parametrize("length", ["", "x", "-1", "1000000", "9" * 30, "\u00b2"])
+def test_a_wrong_header_length_is_400(client: httpx.Client, raw: np.ndarray, length: str) -> None:
+    answer = client.post(INFER, content=binary(raw)["content"], headers={LENGTH.encode(): length.encode("latin-1")})
 
     assert answer.status_code == 400
     assert "Inference-Header-Content-Length" in error(answer)
@@ -349,7 +349,7 @@ def test_what_tritonclient_writes_is_answered(
     asks_for_output: bool,
 ) -> None:
     """The bodies of tritonclient.http 2.x: it writes `true` or `false` into every one of them."""
-    request = {"id": "", "parameters": {"binary_data_output": binary_out}}
+    request: dict[str, Any] = {"id": "", "parameters": {"binary_data_output": binary_out}}
     if asks_for_output:
         request = {"id": "7", "outputs": [{"name": "probabilities", "parameters": {"binary_data": binary_out}}]}
     if binary_in:

@@ -30,7 +30,7 @@ def inside(package: str, path: str) -> Path:
     return Path(spec.origin).parent / path
 
 
-def write(folder: Path, source: Path, inputs: list[dict], outputs: list[dict]) -> Path:
+def write(folder: Path, source: Path, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Path:
     """Write a model's folder: the package's own file, and a `model.json`."""
     folder.mkdir()
     file = f"model{source.suffix}"
@@ -73,7 +73,7 @@ def test_basic_pitch_answers_alike_from_both_of_its_files(
 ) -> None:
     """The LiteRT file's signature has the names, the ONNX file has numbers: served, both say the same under the same name."""
     folder = "saved_models/icassp_2022"
-    bare = [{"name": name, "dtype": "float32", "shape": shape} for name, shape in SHAPES.items()]
+    bare: list[dict[str, Any]] = [{"name": name, "dtype": "float32", "shape": shape} for name, shape in SHAPES.items()]
     bound = [one | {"tensor": CALLS[one["name"]]} for one in bare]
     lite = write(
         tmp_path / "lite", inside("basic_pitch", f"{folder}/nmp.tflite"), [AUDIO | {"tensor": "input_2"}], bare
@@ -151,14 +151,14 @@ def test_silero_hears_a_voice_in_a_stream_as_its_own_package_does(
     onnxruntime = pytest.importorskip("onnxruntime")
     file, rate, chunk, before = inside("silero_vad", "data/silero_vad.onnx"), 16_000, 512, 64
     signal = _voice(rate, 40 * chunk).reshape(1, 40, chunk)
-    session, expected = onnxruntime.InferenceSession(str(file)), []
+    session, answers = onnxruntime.InferenceSession(str(file)), []
     state, last = np.zeros((2, 1, 128), np.float32), np.zeros((1, before), np.float32)
     for step in np.moveaxis(signal, 1, 0):
         joined = np.concatenate([last, step], axis=1)
         answer, state = session.run(None, {"input": joined, "state": state, "sr": np.array(rate)})
         last = joined[:, -before:]
-        expected.append(answer)
-    expected = np.stack(expected, axis=1)
+        answers.append(answer)
+    expected = np.stack(answers, axis=1)
     assert expected.max() > 0.9 > 0.1 > expected.min(), "there is a voice, and there is none"
 
     sound = {"name": "sound", "dtype": "float32", "shape": ["time", chunk], "tensor": "input", "overlap": before}

@@ -17,6 +17,7 @@ from tests.serving.conftest import Running
 from tests.serving.test_metrics import labels, scrape
 
 from modelyard.serving.errors import StartError
+from modelyard.serving.limits import Limits
 from modelyard.serving.model import Facts
 from modelyard.serving.repository import Open, Repository, places
 from modelyard.serving.served import Served
@@ -189,8 +190,9 @@ def test_a_body_that_one_may_take_is_too_large_for_another(
 
 
 def test_the_server_says_that_it_has_sequences_if_any_of_its_models_has() -> None:
+    idle: Any = None  # nothing is predicted
     plain, keeping = (
-        Open(Served(name, "1", Facts(Path("m"), "onnx", (), ()), no_sequences=why), None, None)
+        Open(Served(name, "1", Facts(Path("m"), "onnx", (), ()), no_sequences=why), idle, Limits(1 << 20))
         for name, why in (("a", "it keeps nothing"), ("b", ""))
     )
     assert Repository([plain, keeping]).asked("/v2") is keeping

@@ -62,7 +62,7 @@ def found(answer: Any) -> Any:
 
 def test_steps_of_a_sequence_go_on_where_the_one_before_ended(client: Any) -> None:
     sent = streams(2, 5)
-    got = {number: [] for number in ("one", 2)}
+    got: dict[str | int, list[np.ndarray]] = {number: [] for number in ("one", 2)}
     for step in range(5):
         for row, name in enumerate(got):
             said = {"sequence_id": name, "sequence_start": step == 0, "sequence_end": step == 4}
@@ -269,7 +269,8 @@ def test_as_many_are_kept_as_fit() -> None:
 
 
 def test_two_steps_of_one_sequence_are_not_predicted_together() -> None:
-    jobs = [Job(None, print, step=None if name is None else Step(name)) for name in ("a", None, "b", "a", "a", "c")]
+    work: Any = None  # nothing is done of it
+    jobs = [Job(work, print, step=None if name is None else Step(name)) for name in ("a", None, "b", "a", "a", "c")]
     assert [[job.step and job.step.id for job in some] for some in _apart(jobs)] == [
         ["a", None, "b"],
         ["a"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from modelyard.serving.tensors import TensorError
 FLOAT = np.dtype("float32")
 
 
-def served(*inputs: Input, outputs: tuple[Output, ...] = (), **bounds: int) -> Served:
+def served(*inputs: Input, outputs: tuple[Output, ...] = (), **bounds: Any) -> Served:
     return Served("m", "1", Facts(Path("m"), "onnx", inputs, outputs), **bounds)
 
 

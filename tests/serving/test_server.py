@@ -219,7 +219,7 @@ def test_imports_are_relative_or_in_the_requirements(pytestconfig: pytest.Config
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names = [node.module]
             asked_for = optional.get(file.parent.name) or optional.get(file.name) or set()
             assert {name.partition(".")[0] for name in names} <= allowed | asked_for, file

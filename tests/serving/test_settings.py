@@ -119,8 +119,9 @@ def test_every_default_is_the_documented_one(pytestconfig: pytest.Config) -> Non
         if not text or variable == "MODELYARD_MODEL_NAME":  # the name in model.json, which is read later
             assert default is None, variable
         else:
-            said = re.match(r"`([^`]+)`", text)[1]
-            assert getattr(Settings.read({variable: said}), fields[variable]) == default, variable
+            said = re.match(r"`([^`]+)`", text)
+            assert said, variable
+            assert getattr(Settings.read({variable: said[1]}), fields[variable]) == default, variable
 
 
 def test_every_number_has_the_documented_bounds(pytestconfig: pytest.Config) -> None:
@@ -129,7 +130,9 @@ def test_every_number_has_the_documented_bounds(pytestconfig: pytest.Config) -> 
     numbers = [field.name for field in dataclasses.fields(Settings) if field.type == "int"]
     assert len(numbers) == 13
     for name in numbers:
-        low, high = map(int, re.search(r", (\d+) to (\d+)[;, ]", rows[name.upper()]).groups())
+        said = re.search(r", (\d+) to (\d+)[;, ]", rows[name.upper()])
+        assert said, name
+        low, high = map(int, said.groups())
         variable = f"MODELYARD_{name.upper()}"
         assert [getattr(Settings.read({variable: str(end)}), name) for end in (low, high)] == [low, high]
         for beyond in (low - 1, high + 1):

@@ -72,8 +72,8 @@ def test_a_key_that_does_not_fit_or_asks_for_a_pass_phrase_is_one_line(
     assert_one_line(run(MODEL_DIR=models / "float32", **other), "MODELYARD_TLS_KEY_FILE", "no pair in PEM")
 
     locked = tmp_path / "locked.key"
-    encrypt = ["openssl", "ec", "-aes256", "-passout", "pass:secret", "-in", tmp_path / "tls.key", "-out", locked]
-    subprocess.run(encrypt, check=True, capture_output=True)
+    encrypt = ["openssl", "ec", "-aes256", "-passout", "pass:secret"]
+    subprocess.run([*encrypt, "-in", tmp_path / "tls.key", "-out", locked], check=True, capture_output=True)
     shut = files(tmp_path) | {"TLS_KEY_FILE": locked}
     assert_one_line(run(MODEL_DIR=models / "float32", **shut), "without a pass phrase")
 

@@ -76,7 +76,10 @@ def test_what_is_kept_and_what_the_file_has(tmp_path: Path) -> None:
 def test_a_file_that_takes_chunks_is_run_once_for_each(tmp_path: Path) -> None:
     """Samples that have no axis more than the file: each is one step, or as many as the file takes at once."""
     pytest.importorskip("onnx")
-    shapes = {"inputs": [{**FACTS["inputs"][0], "shape": [3]}], "outputs": [{**FACTS["outputs"][0], "shape": [3]}]}
+    shapes: dict[str, Any] = {
+        "inputs": [{**FACTS["inputs"][0], "shape": [3]}],
+        "outputs": [{**FACTS["outputs"][0], "shape": [3]}],
+    }
     model = open_model("onnxruntime", write_stream(tmp_path / "m", looped=False, **shapes), 1)
     sent = streams(4, 1)
 
@@ -96,7 +99,7 @@ def test_a_file_that_takes_chunks_is_run_once_for_each(tmp_path: Path) -> None:
         ({"states": [{**FACTS["states"][0], "shape": [4, 3]}]}, "its model.json says"),
     ],
 )
-def test_a_model_json_that_does_not_fit_the_file_is_told(tmp_path: Path, facts: dict[str, object], told: str) -> None:
+def test_a_model_json_that_does_not_fit_the_file_is_told(tmp_path: Path, facts: dict[str, Any], told: str) -> None:
     pytest.importorskip("onnx")
     folder = write_stream(tmp_path / "m", **facts)
     with pytest.raises(StartError) as caught:

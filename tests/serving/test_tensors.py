@@ -105,7 +105,7 @@ def test_a_number_may_be_missing_where_the_tensor_says_so() -> None:
 
 
 def test_deep_nesting_is_an_error() -> None:
-    value = 1
+    value: object = 1
     for _ in range(900):
         value = [value]
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -211,7 +212,7 @@ def test_whether_it_pays_is_measured_where_nothing_is_set(monkeypatch: pytest.Mo
             return inputs
 
     clock = [0.0]
-    monkeypatch.setattr(warming.time, "perf_counter", lambda: sum(clock))
+    monkeypatch.setattr(time, "perf_counter", lambda: sum(clock))
     sample = {"input": np.zeros((1, 2), np.uint8)}
 
     assert warming.batches("auto", Paced(0.0001), sample, 0.001)

@@ -15,8 +15,8 @@ import pytest
 from tests.serving.conftest import Running
 from tests.serving.onnx_models import logits, move_weights_out, probabilities, write_onnx
 
-from modelyard.serving.backends import opened
-from modelyard.serving.backends.onnxruntime import open_model
+from modelyard.serving.backends import ByTensors, opened
+from modelyard.serving.backends.onnxruntime import OnnxModel, open_model
 from modelyard.serving.errors import InputError, StartError
 from modelyard.serving.model import CHUNK
 
@@ -228,13 +228,16 @@ def test_weights_outside_of_the_folder_are_not_read(tmp_path: Path, location: st
 def test_a_backend_of_ones_own_that_runs_the_files_own_tensors_answers_the_same(folder: Path, raw: np.ndarray) -> None:
     class Own:
         def __init__(self, place: Any, threads: int) -> None:
-            self.session = open_model(place, threads=threads)._session
+            model = open_model(place, threads=threads)
+            assert isinstance(model, OnnxModel)
+            self.session = model._session
             (self.name,) = [one.name for one in self.session.get_inputs()]
 
         def run_once(self, inputs: Any) -> Any:
             return self.session.run(None, {self.name: inputs[0]})
 
     found = opened(Own, folder, 1)
+    assert isinstance(found, ByTensors)
     given, answer = found.facts.input.name, found.facts.output.name
     np.testing.assert_array_equal(found.run({given: raw})[answer], open_model(folder).run({given: raw})[answer])
 

@@ -7,11 +7,10 @@ import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.serving.conftest import Running
-from tests.serving.events.brokers import BROKERS
+from tests.serving.events.brokers import BROKERS, Broker
 from tests.shared import usual
 from tests.standins.tls import certificate
 
@@ -37,14 +36,18 @@ class Odd:
 def open_model(folder, threads=1):
     return Odd()
 """
+Serve = Callable[..., contextlib.AbstractContextManager[Running]]
+"""How a test starts a server that takes events from its broker."""
+Brokers = Callable[..., Broker]
+"""How a fixture gets the broker of a kind."""
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
     """Gives the broker of a kind, which is started when it is first asked for; one a session."""
-    brokers = {}
+    brokers: dict[tuple[type[Broker], bool], Broker] = {}
 
-    def run(kind: Any, *, secured: bool = False) -> Any:
+    def run(kind: type[Broker], *, secured: bool = False) -> Broker:
         if (kind, secured) not in brokers:
             folder = tmp_path_factory.mktemp(kind.__name__)
             if secured:
@@ -59,11 +62,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
 
 
 @pytest.fixture(params=BROKERS)
-def broker(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
+def broker(request: pytest.FixtureRequest, running: Brokers) -> Iterator[Broker]:
     yield from begun(running(BROKERS[request.param]))
 
 
-def begun(broker: Any) -> Iterator[Any]:
+def begun(broker: Broker) -> Iterator[Broker]:
     """Give a broker with streams of a test's own."""
     broker.begin(f"t{next(NUMBERS)}")
     yield broker
@@ -71,7 +74,7 @@ def begun(broker: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(params=usual(sorted(BROKERS, key="amqp".__eq__), len(BROKERS) - 1))
-def secured(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
+def secured(request: pytest.FixtureRequest, running: Brokers) -> Iterator[Broker]:
     """A broker that speaks TLS alone and asks for a password; RabbitMQ takes longest to start, and is tried in thorough runs."""
     if not BROKERS[request.param].has_passwords:
         pytest.skip("the broker of that protocol that can be installed asks for no password")
@@ -80,11 +83,13 @@ def secured(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iter
 
 @pytest.fixture
 def serve(
-    broker: Any, start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
-) -> Callable[..., Any]:
+    broker: Broker, start: Callable[..., contextlib.AbstractContextManager[Running]], models: Path, tmp_path: Path
+) -> Serve:
     """Starts a server that takes events from the broker; `time_s`: with another model, which takes so long."""
 
-    def started(time_s: Any = None, *arguments: Any, **settings: Any) -> Any:
+    def started(
+        time_s: float | None = None, *arguments: str, **settings: str
+    ) -> contextlib.AbstractContextManager[Running]:
         given = {**SETTINGS, **broker.settings, **broker.places, **settings}
         if time_s is None:
             return start(models / "float32", **given)

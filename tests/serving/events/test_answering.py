@@ -6,17 +6,17 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from tests.serving.events.brokers import BROKERS, event_headers
+from tests.serving.events.brokers import AmqpBroker, Broker, NatsBroker, RedisBroker, event_headers
+from tests.serving.events.conftest import Serve
 from tests.serving.events.seen import assert_all_answered, bodies_of, event_lines, metrics_of
 
 
 def test_events_are_answered_and_poison_is_a_dead_letter(
-    broker: Any,
-    serve: Callable[..., Any],
+    broker: Broker,
+    serve: Serve,
     models: Path,
     raw: np.ndarray,
     expected: Callable[[Path, np.ndarray], np.ndarray],
@@ -45,10 +45,8 @@ def test_events_are_answered_and_poison_is_a_dead_letter(
     assert "poison" not in json.dumps(server.logs)
 
 
-def test_a_subject_that_no_stream_holds_is_told_until_one_does(
-    serve: Callable[..., Any], broker: Any, raw: np.ndarray
-) -> None:
-    if not isinstance(broker, BROKERS["nats"]):
+def test_a_subject_that_no_stream_holds_is_told_until_one_does(serve: Serve, broker: Broker, raw: np.ndarray) -> None:
+    if not isinstance(broker, NatsBroker):
         pytest.skip("it makes a stream when it is asked for one")
     with serve() as server:
         end = time.monotonic() + 10
@@ -63,9 +61,9 @@ def test_a_subject_that_no_stream_holds_is_told_until_one_does(
 
 
 def test_a_dead_letter_that_nobody_takes_waits_and_its_neighbours_do_not(
-    serve: Callable[..., Any], broker: Any, raw: np.ndarray
+    serve: Serve, broker: Broker, raw: np.ndarray
 ) -> None:
-    if not isinstance(broker, (BROKERS["nats"], BROKERS["amqp"])):
+    if not isinstance(broker, (NatsBroker, AmqpBroker)):
         pytest.skip("it makes a stream when one is named, or takes whatever it is sent")
     broker.make()
     bodies = bodies_of(raw, 5)
@@ -87,7 +85,7 @@ def test_a_dead_letter_that_nobody_takes_waits_and_its_neighbours_do_not(
 
 
 def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+    broker: Broker, serve: Serve, raw: np.ndarray
 ) -> None:
     """The failing event fails no other, and a prediction that takes longer than the lease is made once."""
     samples = np.stack([raw[0], np.full_like(raw[0], 16), raw[1], np.full_like(raw[0], 15)])
@@ -106,7 +104,7 @@ def test_what_the_model_fails_on_is_tried_again_and_then_a_dead_letter(
     assert 'modelyard_events_total{outcome="returned"} 2\n' in told
 
 
-def test_an_event_that_comes_twice_has_one_id(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
+def test_an_event_that_comes_twice_has_one_id(broker: Broker, serve: Serve, raw: np.ndarray) -> None:
     broker.make()
     broker.send(bodies_of(raw, 1))
     with serve() as server:
@@ -119,7 +117,7 @@ def test_an_event_that_comes_twice_has_one_id(broker: Any, serve: Callable[..., 
 
 
 def test_a_server_that_answers_once_ends_when_there_is_nothing_more(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+    broker: Broker, serve: Serve, raw: np.ndarray
 ) -> None:
     """What the model fails on is tried to the end before, and not left to whoever comes next."""
     samples = np.stack([*raw[:5], np.full_like(raw[0], 16)])
@@ -136,8 +134,8 @@ def test_a_server_that_answers_once_ends_when_there_is_nothing_more(
     assert [line["reason"] for line in server.logs if line["event"] == "draining"] == ["no more events"]
 
 
-def test_of_several_workers_one_answers_once_and_ends(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
-    if not isinstance(broker, BROKERS["redis"]):
+def test_of_several_workers_one_answers_once_and_ends(broker: Broker, serve: Serve, raw: np.ndarray) -> None:
+    if not isinstance(broker, RedisBroker):
         pytest.skip("how many processes answer, no broker has a say in")
     broker.make()
     broker.send(bodies_of(raw, 3))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.events.brokers import Broker
+from tests.serving.events.conftest import Serve
 from tests.serving.events.seen import LONG, assert_all_answered, bodies_of, metrics_of, resident_mb
 
 
 def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+    broker: Broker, serve: Serve, raw: np.ndarray
 ) -> None:
     """No dead letter comes of it, no more is held than may be, and all are answered in the end."""
     if not broker.refuses:
@@ -35,7 +35,7 @@ def test_nothing_is_acknowledged_while_the_broker_refuses_the_answers(
 
 
 @pytest.mark.slow
-def test_memory_is_flat(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
+def test_memory_is_flat(broker: Broker, serve: Serve, raw: np.ndarray) -> None:
     count = 10_000 if LONG else 900
     broker.make()
     broker.send(bodies_of(raw, count // 3))

@@ -34,7 +34,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-def refused(request: pytest.FixtureRequest) -> Any:
+def refused(request: Request) -> RequestError | None:
     """Return how `request` is refused; None: it is read. Nothing else may be raised."""
     try:
         mode = http.read_mode(request)
@@ -64,7 +64,7 @@ def test_what_the_sdk_writes_is_read(attributes: Any, more: Any) -> None:
         read = http.read_one(request, mode, LIMITS)
         kept = {name: read.get(name) for name in known}
         assert kept == known
-        data = read.document if read.document is not NO_DOCUMENT else json.loads(bytes(read.data))
+        data = read.document if read.document is not NO_DOCUMENT else json.loads(bytes(read.data or b""))
         assert data == {"a": [1, True]}
 
 

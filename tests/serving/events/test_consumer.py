@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.serving.events.quiet import Quiet
 
 from modelyard.serving.events import consumer as consumer_module
 from modelyard.serving.events.asking import Outcome
 from modelyard.serving.events.consumer import Consumer
 from modelyard.serving.events.held import Patience
+from modelyard.serving.limits import Limits
 from modelyard.serving.metrics import Board, Metrics
 
+if TYPE_CHECKING:
+    from modelyard.serving.engine import Engine
+    from modelyard.serving.events.result import Results
+    from modelyard.serving.events.source import Source
 
-class Odd:
+
+def consumer_of(source: Source[Any], engine: object = None) -> Consumer[Any]:
+    """Return what consumes from `source`; whoever has no engine is handed nothing to answer."""
+    answering = (cast("Engine", engine), cast("Results", None), Limits(body=1 << 20))
+    return Consumer(source, *answering, Metrics(Board(), 0, {}), Patience())
+
+
+class Odd(Quiet):
     """A broker that fails at what it is told to, once each, and says when it is asked again."""
 
-    rests = True
-
-    def __init__(self, failures: Any) -> None:
-        self.failures, self.calls, self.again = failures, [], asyncio.Event()
+    def __init__(self, failures: dict[str, Exception]) -> None:
+        self.failures, self.again = failures, asyncio.Event()
+        self.calls: list[str] = []
 
     async def open(self) -> None:
         self.calls.append("open")
         if error := self.failures.pop("open", None):
             raise error
 
-    async def take(self, most: Any) -> list[Any]:
+    async def take(self, most: int) -> list[Any]:
         self.calls.append("take")
         if error := self.failures.pop("take", None):
             raise error
@@ -54,7 +67,7 @@ def test_it_connects_anew_whatever_failed(
 ) -> None:
     async def consume() -> Any:
         source = Odd(dict(failures))
-        consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
+        consumer = consumer_of(source)
         running = asyncio.create_task(consumer.run(1))
         await asyncio.wait_for(source.again.wait(), 10)
         consumer.stop()
@@ -83,7 +96,7 @@ def test_a_stop_waits_for_no_broker_that_is_not_there(monkeypatch: pytest.Monkey
 
     async def consume() -> None:
         source = Nowhere({})
-        consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
+        consumer = consumer_of(source)
         running = asyncio.create_task(consumer.run(1))
         await asyncio.wait_for(source.again.wait(), 10)
         consumer.stop()
@@ -107,7 +120,7 @@ def test_a_stop_while_it_connects_for_the_first_time_waits_until_it_is_told_how_
 ) -> None:
     async def consume() -> None:
         source = Slow({})
-        consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
+        consumer = consumer_of(source)
         running = asyncio.create_task(consumer.run(1))
         await asyncio.wait_for(source.again.wait(), 10)
         consumer.stop()
@@ -138,7 +151,7 @@ def test_it_ends_whatever_its_broker_answers_at_that_moment(monkeypatch: pytest.
 
     async def consume() -> list[str]:
         source = Deaf({})
-        consumer = Consumer(source, None, None, None, Metrics(Board(), 0, {}), Patience())
+        consumer = consumer_of(source)
         running = asyncio.create_task(consumer.run(1))
         await asyncio.wait_for(source.again.wait(), 10)
         consumer.stop()
@@ -149,40 +162,25 @@ def test_it_ends_whatever_its_broker_answers_at_that_moment(monkeypatch: pytest.
     assert asyncio.run(consume()) == ["open", "open"]
 
 
-class Suspicious:
+class Suspicious(Quiet):
     """A source that hands three events out, two of which somebody has had before."""
-
-    rests = True
 
     def __init__(self) -> None:
         self.events = [SimpleNamespace(headers={}, body=b"", attempt=tries, origin=str(tries)) for tries in (1, 2, 2)]
 
-    async def open(self) -> None:
-        pass
-
-    async def take(self, _most: Any) -> Any:
+    async def take(self, most: int) -> list[Any]:
         events, self.events = self.events, []
         await asyncio.sleep(0.01)
         return events
-
-    async def settle(self, endings: Any) -> Any:
-        return [None] * len(endings)
-
-    async def keep(self, _deliveries: Any) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
 
 
 def test_what_was_handed_out_before_is_worked_at_one_after_another() -> None:
     """One of them may end the process: what is acknowledged before its turn is safe."""
 
     async def consume() -> list[Any]:
-        begun = []
+        begun: list[Callable[[Outcome], None]] = []
         engine = SimpleNamespace(submit=lambda _work, done: begun.append(done))
-        limits = SimpleNamespace()
-        consumer = Consumer(Suspicious(), engine, None, limits, Metrics(Board(), 0, {}), Patience())
+        consumer = consumer_of(Suspicious(), engine)
         running = asyncio.create_task(consumer.run(1))
         counts = []
         for _ in range(3):

@@ -95,7 +95,7 @@ def test_a_topic_that_is_made_when_it_is_sent_to_is_heard_from_its_beginning(tmp
         await peer.open()
         producer = client.producer_of(place)
         await producer.start()
-        found = []
+        found: list[Any] = []
         try:
             for topic in (place.output, place.dead_letter, place.output):
                 await producer.send_and_wait(topic, topic.encode(), headers=[("ce_id", b"1")])
@@ -261,7 +261,8 @@ class Records:
     """A batch that is full with two records."""
 
     def __init__(self, most: int = 2) -> None:
-        self.most, self.held = most, []
+        self.most = most
+        self.held: list[Any] = []
 
     def append(self, *, timestamp: None, key: Any, value: Any, headers: Any) -> Any:
         if len(self.held) == self.most:

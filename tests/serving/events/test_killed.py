@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
-from tests.serving.events.brokers import BROKERS, wait_until
+from tests.serving.events.brokers import BROKERS, Broker, KafkaBroker, wait_until
+from tests.serving.events.conftest import Serve
 from tests.serving.events.seen import LONG, assert_all_answered, bodies_of
 from tests.shared import usual
 
 
 @pytest.mark.slow
-def test_no_event_is_lost_when_the_server_is_killed(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
+def test_no_event_is_lost_when_the_server_is_killed(broker: Broker, serve: Serve, raw: np.ndarray) -> None:
     random_, count, done, amid = random.Random(1), 500, 0, 0
     broker.make()
     broker.send(bodies_of(raw, count))
@@ -38,7 +37,7 @@ def test_no_event_is_lost_when_the_server_is_killed(broker: Any, serve: Callable
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", usual(sorted(BROKERS, key="amqp".__eq__), len(BROKERS) - 1), indirect=True)
-def test_no_event_is_lost_when_the_broker_is_killed(broker: Any, serve: Callable[..., Any], raw: np.ndarray) -> None:
+def test_no_event_is_lost_when_the_broker_is_killed(broker: Broker, serve: Serve, raw: np.ndarray) -> None:
     count, amid = 500, 0
     broker.make()
     time.sleep(broker.made_s)
@@ -59,9 +58,7 @@ def test_no_event_is_lost_when_the_broker_is_killed(broker: Any, serve: Callable
     assert broker.count(broker.dead) == 0
 
 
-def test_events_that_are_held_when_the_server_stops_are_answered(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
-) -> None:
+def test_events_that_are_held_when_the_server_stops_are_answered(broker: Broker, serve: Serve, raw: np.ndarray) -> None:
     """Nothing is left with a server that has gone: what was taken is done, the rest is there for the next."""
     count = 300
     broker.make()
@@ -79,7 +76,7 @@ def test_events_that_are_held_when_the_server_stops_are_answered(
 
 
 def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+    broker: Broker, serve: Serve, raw: np.ndarray
 ) -> None:
     if not broker.counts:
         pytest.skip("the broker does not count how often it handed an event out")
@@ -97,20 +94,20 @@ def test_what_ends_every_server_that_has_it_is_a_dead_letter_in_the_end(
         assert server.stop() == 0
     broker.settled()
 
-    dead = {one.cause: one for one in (dead, *others, *broker.read(broker.dead))}
-    assert {one.headers["ce-errorreason"] for one in dead.values()} == {"failed"}
-    assert int(dead["2"].headers["ce-errorattempts"]) >= 3
-    assert dead["2"].data == bodies[2]
+    letters = {one.cause: one for one in (dead, *others, *broker.read(broker.dead))}
+    assert {one.headers["ce-errorreason"] for one in letters.values()} == {"failed"}
+    assert int(letters["2"].headers["ce-errorattempts"]) >= 3
+    assert letters["2"].data == bodies[2]
     answered = {one.cause for one in broker.read(broker.output)}
-    assert answered | set(dead) == set(map(str, range(count)))
-    assert len(dead) < count  # each time about half of the others, by chance, are acknowledged before its turn comes
+    assert answered | set(letters) == set(map(str, range(count)))
+    assert len(letters) < count  # each time about half of the others, by chance, are acknowledged before its turn comes
 
 
 def test_each_answer_is_sent_once_however_often_servers_are_killed_or_held_up(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+    broker: Broker, serve: Serve, raw: np.ndarray
 ) -> None:
     """One is killed, another is stopped until its events are another's, and goes on then: what it still sends is void."""
-    if not isinstance(broker, BROKERS["kafka"]):
+    if not isinstance(broker, KafkaBroker):
         pytest.skip("the broker has no transactions that have answers and acknowledgements")
     if not broker.voids_what_was_not_committed():
         pytest.skip("the broker commits what a producer had left open together with what the next one commits")

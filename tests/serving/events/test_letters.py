@@ -57,7 +57,7 @@ def test_what_is_no_event_is_refused_in_words(headers: Any, body: bytes, status:
 def test_a_dead_letter_says_why_in_printable_ascii(detail: str, origin: str) -> None:
     detail, origin = (text.encode("utf-8", "replace").decode() for text in (detail, origin))
     one = SimpleNamespace(origin=origin)
-    told = why_dead(one, 3, "failed", detail, 500)  # type: ignore[arg-type]
+    told = why_dead(one, 3, "failed", detail, 500)
     assert all(text.isascii() and text.isprintable() and " " not in text for text in told.values())
     assert unquote(told["ce-errordetail"]) == detail[:500]
     assert unquote(told["ce-errororigin"]) == origin

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.serving.events.quiet import Quiet
 
 from modelyard.serving.events import link
 from modelyard.serving.metrics import Board, Metrics
 
 
-class Refusing:
+class Refusing(Quiet):
     """A broker that lets nobody in for the first `refusals` times."""
 
     def __init__(self, refusals: int) -> None:

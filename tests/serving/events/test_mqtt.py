@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.events.brokers import BROKERS
+from tests.serving.events.brokers import MqttBroker
 
 from modelyard.serving.events.source import Answer, Ending, Place, Tls
 
@@ -18,8 +18,8 @@ MOST, COUNT = 8, 300
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Any]:
-    broker = BROKERS["mqtt"](tmp_path / "broker")
+def broker(tmp_path: Path) -> Iterator[MqttBroker]:
+    broker = MqttBroker(tmp_path / "broker")
     broker.start()
     broker.begin("room")
     broker.make()
@@ -29,7 +29,7 @@ def broker(tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def place(broker: Any) -> Place:
+def place(broker: MqttBroker) -> Place:
     where = (broker.url, broker.input, broker.output, broker.dead, broker.group, "one", broker.group)
     return Place(*where, lease_s=30, most=MOST, order="none", login=lambda: (None, None), tls=Tls())
 
@@ -55,7 +55,7 @@ async def answer_all(place: Any) -> tuple[Any, Any]:
     return most, total
 
 
-def test_no_more_is_read_than_there_is_room_for_whatever_the_broker_sends(broker: Any, place: Place) -> None:
+def test_no_more_is_read_than_there_is_room_for_whatever_the_broker_sends(broker: MqttBroker, place: Place) -> None:
     """Mosquitto 2.0 sends more than it was told that there is room for; none of it is lost when the connection ends."""
     broker.send([b"x"] * COUNT)
     most, total = asyncio.run(answer_all(place))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.events.brokers import BROKERS
+from tests.serving.events.brokers import NatsBroker
 
 from modelyard.serving.events.source import Answer, Ending, Place, Tls
 
@@ -20,8 +20,8 @@ LEASE_S = 30.0
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Any]:
-    broker = BROKERS["nats"](tmp_path / "broker")
+def broker(tmp_path: Path) -> Iterator[NatsBroker]:
+    broker = NatsBroker(tmp_path / "broker")
     broker.start()
     broker.begin("t")
     broker.make()
@@ -31,7 +31,7 @@ def broker(tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def consuming(broker: Any) -> Callable[[Callable[[Any], Awaitable[None]]], None]:
+def consuming(broker: NatsBroker) -> Callable[[Callable[[Any], Awaitable[None]]], None]:
     """Runs a conversation with the broker by a source that is open, and closes it."""
     where = (broker.url, broker.input, broker.output, broker.dead, broker.group, "one", broker.group)
     place = Place(*where, lease_s=LEASE_S, most=MOST, order="none", login=lambda: (None, None), tls=Tls())
@@ -48,11 +48,11 @@ def consuming(broker: Any) -> Callable[[Callable[[Any], Awaitable[None]]], None]
     return run
 
 
-async def sent(broker: Any, count: int) -> None:
+async def sent(broker: NatsBroker, count: int) -> None:
     await asyncio.to_thread(broker.send, [b"x"] * count)
 
 
-def test_a_lonely_event_waits_for_no_other(broker: Any, consuming: Any) -> None:
+def test_a_lonely_event_waits_for_no_other(broker: NatsBroker, consuming: Any) -> None:
     async def step(source: Any) -> None:
         for _ in range(4):
             taking = asyncio.create_task(source.take(MOST))
@@ -68,7 +68,7 @@ def test_a_lonely_event_waits_for_no_other(broker: Any, consuming: Any) -> None:
     assert broker.waiting() == 0
 
 
-def test_no_more_is_asked_for_than_there_is_room_for(broker: Any, consuming: Any) -> None:
+def test_no_more_is_asked_for_than_there_is_room_for(broker: NatsBroker, consuming: Any) -> None:
     async def step(source: Any) -> None:
         await sent(broker, 3 * MOST)
         held = list(await source.take(MOST))
@@ -80,7 +80,7 @@ def test_no_more_is_asked_for_than_there_is_room_for(broker: Any, consuming: Any
     consuming(step)
 
 
-def test_what_came_and_was_not_taken_is_handed_out_at_once_to_another(broker: Any, consuming: Any) -> None:
+def test_what_came_and_was_not_taken_is_handed_out_at_once_to_another(broker: NatsBroker, consuming: Any) -> None:
     async def leave(source: Any) -> None:
         await sent(broker, 1)
         (one,) = await source.take(MOST)
@@ -101,7 +101,7 @@ def test_what_came_and_was_not_taken_is_handed_out_at_once_to_another(broker: An
     assert broker.waiting() == 0
 
 
-def test_each_message_that_a_stream_does_not_take_is_told_apart(broker: Any, consuming: Any) -> None:
+def test_each_message_that_a_stream_does_not_take_is_told_apart(broker: NatsBroker, consuming: Any) -> None:
 
     async def step(source: Any) -> None:
         await sent(broker, 2)
@@ -119,7 +119,7 @@ def test_each_message_that_a_stream_does_not_take_is_told_apart(broker: Any, con
 
 
 def test_a_consumer_that_is_gone_is_told_and_made_anew(
-    broker: Any, consuming: Any, monkeypatch: pytest.MonkeyPatch
+    broker: NatsBroker, consuming: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nats.pulling, "SILENT_S", 1.2)
 
@@ -139,7 +139,7 @@ def test_a_consumer_that_is_gone_is_told_and_made_anew(
     consuming(step)
 
 
-def handed_out(broker: Any) -> int:
+def handed_out(broker: NatsBroker) -> int:
     async def asked(stream: Any) -> int:
         return int((await stream.consumer_info(broker.input.replace(".", "-"), broker.group)).num_ack_pending)
 

@@ -14,27 +14,28 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.serving.conftest import Running
-from tests.serving.events.brokers import BROKERS
+from tests.serving.events.brokers import Broker, MqttBroker
 from tests.standins.tls import free_port
 
 from modelyard.errors import ToolError
 from modelyard.kubernetes.event_triggers import stream_of
 from modelyard.launch import events
+from modelyard.serving.events.peer import Heard
 
 
 @pytest.fixture
-def broker(broker: Any) -> Any:
+def broker(broker: Broker) -> Broker:
     """A broker that has no streams of the test's names."""
     if not broker.sets_up:
         pytest.skip("the broker makes a stream when one is named, and not otherwise")
     return broker
 
 
-def settings(broker: Any) -> dict[str, Any]:
+def settings(broker: Broker) -> dict[str, str]:
     return {**broker.settings, **broker.places, "EVENTS_DEAD_LETTER": broker.dead}
 
 
-def variables(broker: Any, **others: Any) -> dict[str, Any]:
+def variables(broker: Broker, **others: str) -> dict[str, str]:
     return {f"MODELYARD_{name}": value for name, value in {**settings(broker), **others}.items()}
 
 
@@ -48,13 +49,13 @@ def exchanged(sent: Any, wait_s: Any, heard: Any) -> Callable[..., Any]:
     return exchange
 
 
-def set_up(environment: Any) -> Any:
+def set_up(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "modelyard.serving", "--events-setup"]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
 def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(
-    broker: Any,
+    broker: Broker,
     start: Callable[..., contextlib.AbstractContextManager[Running]],
     models: Path,
     raw: np.ndarray,
@@ -67,7 +68,7 @@ def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(
 
     samples = [events.event_of_sample({"pixels": one}, f"test-{number}") for number, one in enumerate(raw[:5])]
     poison = events.event(b"poison \x00\xff", "application/octet-stream", "poison")
-    heard = {}
+    heard: dict[str, Heard] = {}
     with start(models / "float32", **settings(broker)) as server:
         exchange = exchanged([*samples, poison], 30, lambda one, cause: heard.__setitem__(cause, one))
         assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == []
@@ -79,21 +80,21 @@ def test_what_a_server_needs_is_made_and_then_it_answers_what_is_sent(
     assert {name: dead.headers[name] for name in poison.headers} == poison.headers
 
 
-def test_what_does_not_come_back_is_named(broker: Any) -> None:
+def test_what_does_not_come_back_is_named(broker: Broker) -> None:
     assert set_up(variables(broker)).returncode == 0
     event = events.event(b"[]", "application/json", "lost")
     exchange = exchanged([event], 0.2, lambda *_: pytest.fail("nobody answers"))
     assert events.run(events.peer_of(variables(broker), "here"), exchange, "here") == [event.id]
 
 
-def test_answers_to_others_stay_where_they_are(broker: Any) -> None:
-    if isinstance(broker, BROKERS["mqtt"]):
+def test_answers_to_others_stay_where_they_are(broker: Broker) -> None:
+    if isinstance(broker, MqttBroker):
         pytest.skip("it keeps nothing that nobody has subscribed to")
     assert set_up(variables(broker)).returncode == 0
     event = events.event(b"[]", "application/json", "mine")
     answer = events.Event("9", {**event.headers, "ce-id": "9", "ce-causationid": "another's"}, b"{}")
 
-    def to_output(place: Any) -> Any:
+    def to_output(place: Broker) -> dict[str, str]:
         return variables(broker, EVENTS_INPUT=place.output, EVENTS_OUTPUT=place.input)
 
     async def answered(peer: Any) -> None:
@@ -105,14 +106,14 @@ def test_answers_to_others_stay_where_they_are(broker: Any) -> None:
     assert [one.data for one in broker.read(broker.output)] == [b"{}"]
 
 
-def test_a_broker_that_is_not_there_is_named(broker: Any) -> None:
+def test_a_broker_that_is_not_there_is_named(broker: Broker) -> None:
     url = broker.url.rpartition(":")[0] + f":{free_port()}"
     done = set_up(variables(broker, EVENTS_URL=url))
     assert done.returncode == 2
     assert url.partition("://")[2] in done.stderr
     assert "Traceback" not in done.stderr
     with pytest.raises(ToolError, match="start the broker"):
-        events.run(events.peer_of(variables(broker, EVENTS_URL=url), "here"), lambda _: None, "here")
+        events.run(events.peer_of(variables(broker, EVENTS_URL=url), "here"), exchanged([], 0, lambda *_: None), "here")
 
 
 def test_without_a_broker_there_is_nothing_to_set_up() -> None:

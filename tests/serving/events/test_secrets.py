@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tests.serving.conftest import Running
+from tests.serving.events.brokers import Broker
 from tests.serving.events.conftest import SETTINGS
 from tests.serving.events.seen import bodies_of
 
 
-def files_for(broker: Any, folder: Path, password: str) -> dict[str, Any]:
+def files_for(broker: Broker, folder: Path, password: str) -> dict[str, str]:
+    assert broker.certificate
     (folder / "user").write_text(f"{broker.user}\n")
     (folder / "password").write_text(f"{password}\n")
     return {
@@ -28,7 +29,7 @@ def files_for(broker: Any, folder: Path, password: str) -> dict[str, Any]:
 
 
 def test_password_and_certificate_come_from_files_and_a_new_password_is_read(
-    secured: Any,
+    secured: Broker,
     start: Callable[..., contextlib.AbstractContextManager[Running]],
     models: Path,
     raw: np.ndarray,
@@ -51,7 +52,7 @@ def test_password_and_certificate_come_from_files_and_a_new_password_is_read(
 @pytest.mark.parametrize("wrong", ["not trusted", "of another name"])
 def test_a_broker_whose_certificate_is_not_good_is_told_no_password(
     wrong: str,
-    secured: Any,
+    secured: Broker,
     start: Callable[..., contextlib.AbstractContextManager[Running]],
     models: Path,
     tmp_path: Path,

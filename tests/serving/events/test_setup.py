@@ -42,7 +42,7 @@ def test_a_broker_that_refuses_is_named_by_its_variable(monkeypatch: pytest.Monk
             pass
 
     client = ModuleType("refusing")
-    client.open_peer = lambda _: Refusing()
+    monkeypatch.setattr(client, "open_peer", lambda _: Refusing(), raising=False)
     monkeypatch.setitem(sys.modules, "refusing", client)
     said = refused(settings(URL="spool://here", CLIENT="refusing:open_source"))
     assert said == "MODELYARD_EVENTS_URL: spool://here: not today"

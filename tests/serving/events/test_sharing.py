@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from tests.serving.events.brokers import SHARED, wait_until
-from tests.serving.events.conftest import begun
+from tests.serving.events.brokers import SHARED, Broker, KafkaBroker, wait_until
+from tests.serving.events.conftest import Brokers, Serve, begun
 from tests.serving.events.seen import assert_all_answered, bodies_of, event_lines, metrics_of
 
 
 @pytest.fixture(params=SHARED)
-def broker(request: pytest.FixtureRequest, running: Callable[..., Any]) -> Iterator[Any]:
+def broker(request: pytest.FixtureRequest, running: Brokers) -> Iterator[Broker]:
     yield from begun(running(SHARED[request.param]))
 
 
-def test_two_servers_share_the_work_and_one_takes_it_over(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
-) -> None:
+def test_two_servers_share_the_work_and_one_takes_it_over(broker: Broker, serve: Serve, raw: np.ndarray) -> None:
     count = 200
     broker.make(members=("one", "two"))
     with serve(0.002, EVENTS_CONSUMER="one") as one, serve(0.002, EVENTS_CONSUMER="two") as two:
@@ -43,7 +40,7 @@ def test_two_servers_share_the_work_and_one_takes_it_over(
 
 
 def test_events_of_one_key_are_answered_in_their_order_however_often_one_is_tried(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+    broker: Broker, serve: Serve, raw: np.ndarray
 ) -> None:
     keys = ("a", "b", "c")
     bodies = [np.full_like(raw[0], 16 if number in (4, 9) else number % 3).tobytes() for number in range(30)]
@@ -65,9 +62,9 @@ def test_events_of_one_key_are_answered_in_their_order_however_often_one_is_trie
 
 
 def test_keys_keep_their_order_while_another_server_comes_and_goes(
-    broker: Any, serve: Callable[..., Any], raw: np.ndarray
+    broker: Broker, serve: Serve, raw: np.ndarray
 ) -> None:
-    if not isinstance(broker, SHARED["kafka"]):
+    if not isinstance(broker, KafkaBroker):
         pytest.skip("the broker hands events of one key to any server")
     keys, settings = tuple("abcdefgh"), {"EVENTS_ORDER": "key", "EVENTS_MAX_IN_FLIGHT": "16"}
     sent = 0
@@ -77,7 +74,7 @@ def test_keys_keep_their_order_while_another_server_comes_and_goes(
         broker.send(bodies_of(raw, 80), first=sent, keys=keys)
         sent += 80
 
-    def both_had_some() -> Any:
+    def both_had_some() -> bool:
         if broker.answered() + 40 > sent:  # events come all the time: a server gets some whenever it has joined
             more()
         return len([line for line in two.logs if line["event"] == "event"]) > 30

@@ -84,8 +84,10 @@ def test_the_sdk_reads_what_is_answered(client: httpx.Client, raw: np.ndarray) -
         answer = post(client, body, headers)
         message = sdk.HTTPMessage(dict(answer.headers), answer.content)
         read = sdk.from_http_event(message)
-        assert read.get_id() == answer.headers.get("ce-id", "") or answer.json()["id"]
-        assert len(read.get_data()["predictions"]) == len(raw)
+        data = read.get_data()
+        assert read.get_id() == (answer.headers.get("ce-id") or answer.json()["id"])
+        assert isinstance(data, dict)
+        assert len(data["predictions"]) == len(raw)
 
 
 @pytest.mark.parametrize("attributes", [CAUSE, CAUSE | {"ce-id": "18"}, CAUSE | {"ce-source": "/camera/4"}])

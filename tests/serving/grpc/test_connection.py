@@ -71,7 +71,8 @@ class Client:
 
     def answer(self, stream: Any) -> tuple[Any, Any]:
         """Return the fields of an answer and its bytes; all headers that come are read, as HPACK wants it."""
-        fields, data = {}, b""
+        fields: dict[str, str] = {}
+        data = b""
         for kind, flags, number, payload in self.frames():
             if kind == frames.GOAWAY:
                 assert struct.unpack(">LL", payload[:8])[1] == Reason.NO_ERROR, payload

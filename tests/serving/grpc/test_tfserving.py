@@ -29,7 +29,7 @@ def apis() -> Any:
         prediction_service_pb2_grpc,
     )
 
-    found = {}
+    found: dict[str, type] = {}
     for module in (
         get_model_metadata_pb2,
         get_model_status_pb2,

@@ -80,8 +80,10 @@ def test_scalars_are_what_google_wrote() -> None:
     message = wire.Message(request.SerializeToString())
 
     assert (message.text(1), message.text(2), message.text(3)) == ("né", "", "7")
-    entries = {one.text(1): one.message(2) for one in map(wire.Message, message.every(4))}
-    assert wire.signed(entries["a"].whole(2)) == -3
+    entries = {one.text(1): inner for one in map(wire.Message, message.every(4)) if (inner := one.message(2))}
+    signed = entries["a"].whole(2)
+    assert signed is not None
+    assert wire.signed(signed) == -3
     assert (entries["b"].float64(4), entries["c"].whole(1), entries["c"].whole(2)) == (0.25, 1, None)
     assert wire.Message(message.every(5)[0]).whole_numbers(3) == [-1, 3, 2**62]
 

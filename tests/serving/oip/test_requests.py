@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modelyard.serving.body import parse_json
 from modelyard.serving.limits import Limits
 from modelyard.serving.model import Facts
 from modelyard.serving.oip import requests
@@ -42,8 +43,9 @@ def head(*inputs: dict[str, object], **more: object) -> bytes:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The texts that were parsed."""
     texts: list[bytes] = []
-    parse = requests.parse_json
-    monkeypatch.setattr(requests, "parse_json", lambda data, limits: texts.append(bytes(data)) or parse(data, limits))
+    monkeypatch.setattr(
+        requests, "parse_json", lambda data, limits: texts.append(bytes(data)) or parse_json(data, limits)
+    )
     return texts
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.serving.events.brokers.broker import Broker, Message, event_headers
+from tests.serving.events.brokers.broker import Broker, Message, event_headers, key_of
 from tests.standins.tls import free_port
 
 
@@ -51,7 +51,7 @@ class AmqpBroker(Broker):
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
         }
 
-    def listens(self) -> Any:
+    def listens(self) -> bool:
         return super().listens() and self._answers()
 
     def _answers(self) -> bool:
@@ -60,6 +60,7 @@ class AmqpBroker(Broker):
         with contextlib.suppress(pika.exceptions.AMQPError):
             self.connection = self._connected()
             return True
+        return False
 
     def ask(self, asking: Any) -> Any:
         if not self.connection.is_open:
@@ -76,7 +77,7 @@ class AmqpBroker(Broker):
             login["credentials"] = pika.PlainCredentials(self.user, self.password)
         return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.port, heartbeat=0, **login))
 
-    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
+    def make(self, *, with_output: bool = True, members: Sequence[str] = ()) -> None:
         for name in (self.input, self.dead, *([self.output] if with_output else [])):
             self._declare(name)
 
@@ -86,13 +87,13 @@ class AmqpBroker(Broker):
     def allow_output(self) -> None:
         self._declare(self.output)
 
-    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
+    def send(self, bodies: Sequence[bytes], first: int = 0, keys: Sequence[str] | None = None) -> None:
         import pika
 
         def send(channel: Any) -> None:
             channel.confirm_delivery()
             for number, body in enumerate(bodies, first):
-                headers = event_headers(number, keys and keys[(number - first) % len(keys)])
+                headers = event_headers(number, key_of(keys, number - first))
                 sent = pika.BasicProperties(content_type=headers.pop("content-type"), headers=headers, delivery_mode=2)
                 channel.basic_publish("", self.input, body, sent, mandatory=True)
 
@@ -107,8 +108,8 @@ class AmqpBroker(Broker):
 
         return [Message({**sent.headers, "content-type": sent.content_type}, body) for _, sent, body in self.ask(read)]
 
-    def count(self, name: str) -> Any:
+    def count(self, name: str) -> int:
         return self.ask(lambda channel: channel.queue_declare(name, passive=True).method.message_count)
 
-    def waiting(self) -> Any:
+    def waiting(self) -> int:
         return self.count(self.input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import shutil
@@ -13,13 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 from tests.standins.tls import free_port
 
+T = TypeVar("T")
 
-def event_headers(number: int, key: Any = None) -> dict[str, Any]:
+
+def event_headers(number: int, key: str | None = None) -> dict[str, str]:
     return {
         "ce-specversion": "1.0",
         "ce-id": str(number),
@@ -30,6 +33,11 @@ def event_headers(number: int, key: Any = None) -> dict[str, Any]:
     }
 
 
+def key_of(keys: Sequence[str] | None, place: int) -> str | None:
+    """Return the key of the event at a place: each of `keys` has its turn."""
+    return keys[place % len(keys)] if keys else None
+
+
 @dataclass
 class Message:
     """What a stream holds."""
@@ -38,11 +46,11 @@ class Message:
     data: bytes
 
     @property
-    def cause(self) -> Any:
+    def cause(self) -> str:
         return self.headers.get("ce-causationid") or self.headers["ce-id"]
 
 
-def wait_until(done: Any, timeout_s: int = 60, told: Callable[..., Any] = lambda: None) -> Any:
+def wait_until(done: Callable[[], T | None], timeout_s: int = 60, told: Callable[[], object] = lambda: None) -> T:
     """Return what `done` returns, once that is true."""
     end = time.monotonic() + timeout_s
     while not (found := done()):
@@ -51,10 +59,11 @@ def wait_until(done: Any, timeout_s: int = 60, told: Callable[..., Any] = lambda
     return found
 
 
-class Broker:
+class Broker(abc.ABC):
     """A program that listens on a free port. `input`, `output` and `dead` are the streams of the test that runs."""
 
-    program = module = ""
+    process: subprocess.Popen[bytes]
+    program = module = client = ""
     user, password = "ann", "s3cret"
     makes_streams = False
     """Whether there is a stream as soon as it is named."""
@@ -78,7 +87,7 @@ class Broker:
     takes_over = True
     """Whether a member of the group gets what comes after another has left it."""
 
-    def __init__(self, folder: Path, certificate: Any = None) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         """Make ready; with the folder of a certificate it speaks TLS alone, and asks for a password."""
         if shutil.which(self.program) is None:
             missing = pytest.fail if os.environ.get("MODELYARD_REQUIRE_SERVICES") else pytest.skip
@@ -87,6 +96,34 @@ class Broker:
         self.port = free_port()
         self.folder, self.certificate = folder, certificate
         folder.mkdir()
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str: ...
+
+    @abc.abstractmethod
+    def command(self) -> Sequence[object]:
+        """Return what starts it."""
+
+    @abc.abstractmethod
+    def send(self, bodies: Sequence[bytes], first: int = 0, keys: Sequence[str] | None = None) -> None:
+        """Send events to `input`, with the numbers from `first` on as their ids, and each of `keys` in turn."""
+
+    @abc.abstractmethod
+    def allow_output(self) -> None:
+        """Have `output` be there, where it was not made."""
+
+    @abc.abstractmethod
+    def read(self, name: str) -> list[Message]:
+        """Return what a stream holds."""
+
+    @abc.abstractmethod
+    def count(self, name: str) -> int:
+        """Return how much that is."""
+
+    @abc.abstractmethod
+    def waiting(self) -> int:
+        """Return how many events are not acknowledged."""
 
     def start(self) -> None:
         self.process = subprocess.Popen(
@@ -98,13 +135,14 @@ class Broker:
         )
         wait_until(self.listens, 120)
 
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> dict[str, str]:
         return {}
 
     def listens(self) -> bool:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port), 1).close()
             return True
+        return False
 
     def interrupt(self) -> None:
         """Have it be away until `start`."""
@@ -114,7 +152,7 @@ class Broker:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def trusted(self) -> Any:
+    def trusted(self) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=self.certificate / "tls.crt") if self.certificate else None
 
     def begin(self, name: str) -> None:
@@ -126,24 +164,25 @@ class Broker:
             f"{name}-digits",
         )
 
-    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
+    @abc.abstractmethod
+    def make(self, *, with_output: bool = True, members: Sequence[str] = ()) -> None:
         """Have the streams be there, and the sessions of those `members` that share the work."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027 - most have nothing to leave
         """Leave what was there for this test alone."""
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, str]:
         return {"EVENTS_CLIENT": self.client, "EVENTS_URL": self.url}
 
     @property
-    def places(self) -> dict[str, Any]:
+    def places(self) -> dict[str, str]:
         return {"EVENTS_INPUT": self.input, "EVENTS_OUTPUT": self.output, "EVENTS_GROUP": self.group}
 
-    def collect(self, stream: Any, count: int, timeout_s: int = 180) -> Any:
+    def collect(self, stream: str, count: int, timeout_s: int = 180) -> list[Message]:
         """Return what is on `stream`, once it holds `count` different causes."""
 
-        def found() -> Any:
+        def found() -> list[Message] | None:
             if self.count(stream) >= count:
                 messages = self.read(stream)
                 return messages if len({one.cause for one in messages}) >= count else None
@@ -151,7 +190,7 @@ class Broker:
 
         return wait_until(found, timeout_s, lambda: self.count(stream))
 
-    def answered(self, least: int = 0) -> Any:
+    def answered(self, least: int = 0) -> int:
         """Return how many answers and dead letters there are, once these are `least`."""
         # a broker may take its time to start, and then a server has waited for longer and longer
         end = time.monotonic() + 180

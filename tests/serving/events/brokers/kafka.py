@@ -31,13 +31,15 @@ class KafkaBroker(Broker):
     program, module = PROGRAM, "aiokafka"
     client = "modelyard_plugins.sources.kafka_topics:open_source"
     counts = False
+    loop: asyncio.AbstractEventLoop | None = None
+    counter: Any = None
 
     @property
     def url(self) -> str:
         return f"{'kafkas' if self.certificate else 'kafka'}://127.0.0.1:{self.port}"
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, str]:
         return {**super().settings, **({"EVENTS_SASL": "scram-sha-512"} if self.certificate else {})}
 
     def command(self) -> list[Any]:
@@ -48,25 +50,25 @@ class KafkaBroker(Broker):
         return words
 
     @property
-    def common(self) -> dict[str, str]:
-        given = {"bootstrap_servers": f"127.0.0.1:{self.port}"}
+    def common(self) -> dict[str, Any]:
+        given: dict[str, Any] = {"bootstrap_servers": f"127.0.0.1:{self.port}"}
         if self.certificate:
             given |= {"security_protocol": "SASL_SSL", "ssl_context": self.trusted(), "sasl_mechanism": "PLAIN"}
             given |= {"sasl_plain_username": self.user, "sasl_plain_password": self.password}
         return given
 
     def kill(self) -> None:
-        if counter := getattr(self, "counter", None):
-            self.ask(counter.stop)
+        if self.counter:
+            self.ask(self.counter.stop)
             self.counter = None
         super().kill()
 
     def ask(self, step: Any) -> Any:
-        if getattr(self, "loop", None) is None:
+        if self.loop is None:
             self.loop = asyncio.new_event_loop()
         return self.loop.run_until_complete(asyncio.wait_for(step(), 60))
 
-    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
+    def make(self, *, with_output: bool = True, members: Sequence[str] = ()) -> None:
         self._make([self.input, self.dead, *([self.output] if with_output else [])])
 
     def allow_output(self) -> None:
@@ -85,7 +87,7 @@ class KafkaBroker(Broker):
 
         self.ask(make)
 
-    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
+    def send(self, bodies: Sequence[bytes], first: int = 0, keys: Sequence[str] | None = None) -> None:
         from aiokafka import AIOKafkaProducer
 
         async def send() -> None:
@@ -105,7 +107,7 @@ class KafkaBroker(Broker):
 
         self.ask(send)
 
-    def read(self, name: str) -> Any:
+    def read(self, name: str) -> list[Message]:
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
         async def read() -> list[Message]:
@@ -115,7 +117,7 @@ class KafkaBroker(Broker):
             try:
                 missing = sum((await consumer.end_offsets(places)).values())
                 consumer.assign(places)
-                found = []
+                found: list[Any] = []
                 while len(found) < missing:
                     for records in (await consumer.getmany(timeout_ms=200)).values():
                         found += records
@@ -125,7 +127,7 @@ class KafkaBroker(Broker):
 
         return self.ask(read)
 
-    def committed(self, name: str) -> Any:
+    def committed(self, name: str) -> list[Message]:
         """Return what whoever reads only what is committed finds, once nothing more comes."""
 
         async def read() -> list[Message]:
@@ -139,9 +141,8 @@ class KafkaBroker(Broker):
         given = {"auto_offset_reset": "earliest", "isolation_level": "read_committed"}
         async with AIOKafkaConsumer(**self.common, **given) as consumer:
             consumer.assign([TopicPartition(name, number) for number in range(PARTITIONS)])
-            found, came = [], True
-            while came:
-                came = [one for some in (await consumer.getmany(timeout_ms=700)).values() for one in some]
+            found: list[Any] = []
+            while came := [one for some in (await consumer.getmany(timeout_ms=700)).values() for one in some]:
                 found += came
             return found
 
@@ -172,7 +173,7 @@ class KafkaBroker(Broker):
     def _headers(self, record: Any) -> dict[str, str]:
         return {name.replace("ce_", "ce-"): value.decode() for name, value in record.headers}
 
-    def count(self, name: str) -> Any:
+    def count(self, name: str) -> int:
         return sum(self._ends(name).values())
 
     def _ends(self, name: str) -> Any:
@@ -180,7 +181,7 @@ class KafkaBroker(Broker):
         from aiokafka.errors import KafkaError
 
         async def ends() -> Any:
-            if getattr(self, "counter", None) is None:
+            if self.counter is None:
                 counter = AIOKafkaConsumer(**self.common)
                 await counter.start()
                 self.counter = counter
@@ -190,7 +191,7 @@ class KafkaBroker(Broker):
             return self.ask(ends)
         return {}
 
-    def waiting(self) -> Any:
+    def waiting(self) -> int:
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
         async def done() -> Any:
@@ -240,8 +241,10 @@ time.sleep(1e6)
     def start(self) -> None:
         if getattr(self, "process", None) is None:
             words = [self.program, "-c", self.code]
-            told = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-            self.process = subprocess.Popen(words, **told, start_new_session=True)
+            self.process = subprocess.Popen(
+                words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+            assert self.process.stdout
             self.port = int(self.process.stdout.readline())
         else:
             self.process.send_signal(signal.SIGCONT)
@@ -272,7 +275,7 @@ class Tansu(KafkaBroker):
 
     has_passwords = refuses = False
 
-    def __init__(self, folder: Path, certificate: Any = None) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         self.program = kafka_source.tansu()
         super().__init__(folder, certificate)
 

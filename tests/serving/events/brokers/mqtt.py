@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tests.serving.events.brokers.broker import Broker, Message, event_headers, wait_until
+from tests.serving.events.brokers.broker import Broker, Message, event_headers, key_of, wait_until
 
 
 class MqttBroker(Broker):
@@ -38,8 +38,8 @@ class MqttBroker(Broker):
 
     def begin(self, name: str) -> None:
         super().begin(name)
-        self.found = {self.output: [], self.dead: []}
-        self.collectors = {}
+        self.found: dict[str, list[Any]] = {self.output: [], self.dead: []}
+        self.collectors: dict[str, Any] = {}
 
     def _client(self, client_id: Any) -> Any:
         from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
@@ -72,7 +72,7 @@ class MqttBroker(Broker):
         assert done.wait(10)
         return client
 
-    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
+    def make(self, *, with_output: bool = True, members: Sequence[str] = ()) -> None:
         for member in members or (self.group,):
             self._left(self._subscribed(member, f"$share/{self.group}/{self.input}"))
         self._collect(self.dead)
@@ -93,7 +93,7 @@ class MqttBroker(Broker):
     def allow_output(self) -> None:
         self._collect(self.output)
 
-    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
+    def send(self, bodies: Sequence[bytes], first: int = 0, keys: Sequence[str] | None = None) -> None:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
@@ -101,7 +101,7 @@ class MqttBroker(Broker):
         self._begun(client)
         sent = []
         for number, body in enumerate(bodies, first):
-            headers = event_headers(number, keys and keys[(number - first) % len(keys)])
+            headers = event_headers(number, key_of(keys, number - first))
             properties = Properties(PacketTypes.PUBLISH)
             properties.ContentType = headers.pop("content-type")
             properties.UserProperty = [(name.removeprefix("ce-"), value) for name, value in headers.items()]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from tests.serving.events.brokers.broker import Broker, Message, event_headers
+from tests.serving.events.brokers.broker import Broker, Message, event_headers, key_of
 
 
 class NatsBroker(Broker):
@@ -37,7 +37,7 @@ class NatsBroker(Broker):
 
         return asyncio.run(connected())
 
-    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
+    def make(self, *, with_output: bool = True, members: Sequence[str] = ()) -> None:
         async def make(stream: Any) -> None:
             for name in (self.input, self.dead, *([self.output] if with_output else [])):
                 await stream.add_stream(name=self._stream(name), subjects=[name])
@@ -47,16 +47,16 @@ class NatsBroker(Broker):
     def allow_output(self) -> None:
         self.ask(lambda stream: stream.add_stream(name=self._stream(self.output), subjects=[self.output]))
 
-    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
+    def send(self, bodies: Sequence[bytes], first: int = 0, keys: Sequence[str] | None = None) -> None:
         async def send(stream: Any) -> None:
             for number, body in enumerate(bodies, first):
-                key = keys and keys[(number - first) % len(keys)]
+                key = key_of(keys, number - first)
                 await stream.publish_async(self.input, body, headers=event_headers(number, key))
             await stream.publish_async_completed()
 
         self.ask(send)
 
-    def read(self, name: str) -> Any:
+    def read(self, name: str) -> list[Message]:
         from nats.js.api import ConsumerConfig, DeliverPolicy
 
         async def read(stream: Any) -> list[Message]:
@@ -72,13 +72,13 @@ class NatsBroker(Broker):
     def _stream(self, name: str) -> str:
         return name.replace(".", "-")
 
-    def count(self, name: str) -> Any:
+    def count(self, name: str) -> int:
         async def count(stream: Any) -> Any:
             return (await stream.stream_info(self._stream(name))).state.messages
 
         return self.ask(count)
 
-    def waiting(self) -> Any:
+    def waiting(self) -> int:
         async def waiting(stream: Any) -> Any:
             info = await stream.consumer_info(self._stream(self.input), self.group)
             return info.num_pending + info.num_ack_pending

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.serving.events.brokers.broker import Broker, Message, event_headers
+from tests.serving.events.brokers.broker import Broker, Message, event_headers, key_of
 
 
 class RedisBroker(Broker):
@@ -33,20 +33,26 @@ class RedisBroker(Broker):
 
         if self.certificate is None:
             return redis.Redis(port=self.port)
-        login = {"username": self.user, "password": self.password}
-        return redis.Redis("127.0.0.1", self.port, ssl=True, ssl_ca_certs=str(self.certificate / "tls.crt"), **login)
+        return redis.Redis(
+            "127.0.0.1",
+            self.port,
+            ssl=True,
+            ssl_ca_certs=str(self.certificate / "tls.crt"),
+            username=self.user,
+            password=self.password,
+        )
 
-    def make(self, *, with_output: bool = True, members: Sequence[Any] = ()) -> None:
+    def make(self, *, with_output: bool = True, members: Sequence[str] = ()) -> None:
         if not with_output:
             self.redis.set(self.output, "a text, and no stream")
 
     def allow_output(self) -> None:
         self.redis.delete(self.output)
 
-    def send(self, bodies: Any, first: int = 0, keys: Any = None) -> None:
+    def send(self, bodies: Sequence[bytes], first: int = 0, keys: Sequence[str] | None = None) -> None:
         with self.redis.pipeline(transaction=False) as pipe:
             for number, body in enumerate(bodies, first):
-                key = keys and keys[(number - first) % len(keys)]
+                key = key_of(keys, number - first)
                 pipe.xadd(self.input, {**event_headers(number, key), "data": body})
             pipe.execute()
 
@@ -57,9 +63,9 @@ class RedisBroker(Broker):
             for one in found
         ]
 
-    def count(self, name: str) -> Any:
+    def count(self, name: str) -> int:
         return self.redis.xlen(name) if self.redis.type(name) in (b"stream", b"none") else 0
 
-    def waiting(self) -> Any:
+    def waiting(self) -> int:
         (group,) = self.redis.xinfo_groups(self.input)
         return group["pending"] + group["lag"]
