@@ -85,7 +85,7 @@ def values(annotation: Any, default: Any = None) -> list[Any]:
         return [value for one in arguments if one is not type(None) for value in values(one, default)]
     if origin in (tuple, list):
         items = [values(one)[0] for one in arguments if one is not ...]
-        found = [items, items * 2]
+        found: list[Any] = [items, items * 2]
     elif origin is dict:
         found = [dict.fromkeys(values(arguments[0])[:1], values(arguments[1])[0])]
     else:

@@ -217,8 +217,8 @@ class Chain:
     before: tuple[Handler, ...] = ()
     after: tuple[Handler, ...] = ()
 
-    def arrays(self, samples: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
-        """Return what a client sends as arrays, for samples as lists: texts, `bytes`, or rows of numbers.
+    def arrays(self, samples: Mapping[str, Sequence[Any] | NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return what a client sends as arrays, for samples as lists or arrays: texts, `bytes`, or rows of numbers.
 
         Raises:
             HandlerError: they are not what the first handlers take.

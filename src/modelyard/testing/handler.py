@@ -42,7 +42,7 @@ def check_handler(
     name: str,
     *,
     project: Path,
-    samples: Mapping[str, Sequence[Any]],
+    samples: Mapping[str, Sequence[Any] | NDArray[Any]],
     params: Mapping[str, Any] | None = None,
     refuses: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def check_handler(
     Args:
         name: the handler's name.
         project: a project; its own `[tool.modelyard.handlers]` does not count.
-        samples: what it takes by name, one or more samples each: texts, `bytes`, or rows of numbers.
+        samples: what it takes by name, one or more samples each, in a list or an array: texts, `bytes`, or rows of numbers.
         params: its parameters.
         refuses: samples that it must refuse, a dict each, of one sample.
 

@@ -6,7 +6,9 @@ import io
 import struct
 import wave
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ RED = np.full((8, 12, 3), (250, 10, 20), np.uint8)
 JPEG = picture("JPEG", RED)
 
 
-def run(handler: Handler, **samples: object) -> dict[str, np.ndarray]:
+def run(handler: Handler, **samples: Sequence[Any] | np.ndarray) -> dict[str, np.ndarray]:
     return handler(Chain((handler,)).arrays(samples))
 
 
@@ -71,7 +73,7 @@ def test_a_row_of_a_table_becomes_numbers(project: Path) -> None:
         "categories": {"sex": ["female", "male"], "class": [3, 1]},
         "missing": {"age": 30},
     }
-    samples = {"age": [22, np.nan], "fare": [7.5, 70], "sex": ["male", ""], "class": [1, 2]}
+    samples: dict[str, list[Any]] = {"age": [22, np.nan], "fare": [7.5, 70], "sex": ["male", ""], "class": [1, 2]}
     found = check_handler("table-encode", project=project, params=params, samples=samples)
     assert found["row"].tolist() == [[22, 7.5, 0, 1, 0, 1], [30, 70, 0, 0, 0, 0]]
 
@@ -186,7 +188,7 @@ def test_a_picture_that_says_it_is_huge_is_not_decoded(project: Path) -> None:
         ({"fit": "pad"}, (4, 6, 3)),
     ],
 )
-def test_a_picture_is_fitted(options: dict[str, str], shape: tuple[int, ...]) -> None:
+def test_a_picture_is_fitted(options: dict[str, Any], shape: tuple[int, ...]) -> None:
     from modelyard_plugins.handlers.image_decode import image_decode
 
     tall = np.zeros((20, 10, 3), np.uint8)
@@ -278,7 +280,9 @@ def test_sounds_may_stay_as_long_as_they_are(project: Path) -> None:
 
 @pytest.mark.parametrize("pad", [True, False])
 @pytest.mark.parametrize(("channel", "shape"), [("none", (3,)), ("first", (1, 3)), ("last", (3, 1))])
-def test_a_sound_has_its_channel_where_the_model_wants_it(channel: str, shape: tuple[int, ...], pad: bool) -> None:
+def test_a_sound_has_its_channel_where_the_model_wants_it(
+    channel: Literal["none", "first", "last"], shape: tuple[int, ...], pad: bool
+) -> None:
     handler = audio_decode(Place(), rate=8000, length=3, pad=pad, channel=channel, input="audio", output="samples")
     found = run(handler, audio=[sound([1 << 14, 1 << 13, 0, 0][: 2 if pad else 4])])["samples"]
     assert found.shape == (1, *shape)
@@ -324,7 +328,7 @@ def test_boxes_come_as_one_tensor_where_that_is_wanted() -> None:
     scores = np.array([[[0.1, 0.9], [0.8, 0.2]], [[0, 0], [0, 0]]], np.float32)
     found = run(nms(Place(), most=3, give="detections"), boxes=boxes, scores=scores)
     assert found.keys() == {"detections"}
-    nothing = [0, 0, 0, 0, 0, -1]
+    nothing: list[float] = [0, 0, 0, 0, 0, -1]
     assert np.allclose(found["detections"][0], [[0, 0, 10, 10, 0.9, 1], [20, 20, 30, 30, 0.8, 0], nothing])
     assert found["detections"][1].tolist() == [nothing] * 3
 
