@@ -164,8 +164,8 @@ def test_what_is_no_saved_model_or_could_do_more_than_compute_is_refused(
     with pytest.raises(DataError, match="damaged: cannot be read as a SavedModel"):
         bring(tmp_path / "damaged")
 
-    class Writes(tf.Module):  # type: ignore[misc]
-        @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 1))])  # type: ignore[untyped-decorator]
+    class Writes(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 1))])
         def __call__(self, x: Any) -> Any:
             tf.io.write_file("/tmp/written", "x")
             return tf.reduce_sum(x, axis=(1, 2))

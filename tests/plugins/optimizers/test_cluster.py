@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from tests.shared import usual
 
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import ConfigError, StageFailed
+
+if TYPE_CHECKING:
+    from modelyard_plugins.optimizers.cluster import Initialization
 
 KERNELS = ("conv1", "conv2", "dense", "logits")
 
@@ -22,7 +26,9 @@ def kernels(folder: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("initialization", usual(["linear", "kmeans++", "density", "random"], 1))
-def test_every_kernel_holds_no_more_values_than_asked_for(trained: Trained, bench: Bench, initialization: str) -> None:
+def test_every_kernel_holds_no_more_values_than_asked_for(
+    trained: Trained, bench: Bench, initialization: Initialization
+) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
 
     context = bench.optimize(trained.dataset, trained.model)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from modelyard.artifacts import Dataset, Model
 from modelyard.errors import StageFailed
 
 
-def convert(name: str, trained: Any, bench: Any, **params: Any) -> tuple[bytes, dict]:
+def convert(name: str, trained: Any, bench: Any, **params: Any) -> tuple[bytes, dict[str, Any]]:
     from modelyard_plugins.optimizers import dynamic_range, float16, float32, int8, int16x8
 
-    functions = {
+    functions: dict[str, Callable[..., None]] = {
         "float32": float32.float32,
         "float16": float16.float16,
         "dynamic-range": dynamic_range.dynamic_range,
@@ -132,7 +133,7 @@ def test_the_weights_have_the_type_that_was_promised(
 def test_weights_of_another_type_fail() -> None:
     from modelyard_plugins.support.litert.weights import check_types
 
-    kernels = {"a": np.zeros((2, 2), np.int8), "b": np.zeros((2, 2), np.float32)}
+    kernels: dict[str, np.ndarray] = {"a": np.zeros((2, 2), np.int8), "b": np.zeros((2, 2), np.float32)}
     check_types(kernels, "int8", at_least=1, advice="")
     with pytest.raises(StageFailed, match=r"made 1 of 2 kernels int8; the others: b \(float32\)\n  do this"):
         check_types(kernels, "int8", advice="do this")

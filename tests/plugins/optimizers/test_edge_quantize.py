@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.plugins.conftest import Bench, Trained
+from tests.shared import there
 
 from modelyard.errors import ConfigError, DataError, StageFailed
 from modelyard.serving.backends.litert import open_model
@@ -128,7 +129,7 @@ def test_a_widened_model_answers_the_same(
     from modelyard_plugins.support.litert.widen import widened
 
     narrow = converted("float16")
-    (tmp_path / "model.tflite").write_bytes(widened(narrow.path))
+    (tmp_path / "model.tflite").write_bytes(there(widened(narrow.path)))
     shutil.copy(narrow.folder / "model.json", tmp_path)
     open_float(tmp_path / "model.tflite")
     raw = trained.dataset.x("test")
@@ -155,7 +156,7 @@ def test_a_damaged_parent_is_named(bench: Bench, trained: Trained, tmp_path: Pat
 @pytest.mark.slow
 def test_it_keeps_the_contract(tmp_path: Path) -> None:
     project = write_small_project(tmp_path / "project")
-    refused = [{"recipe": "static_wi4"}, {"skip": ["nope"]}, {"calibration_samples": 0}]
+    refused: list[dict[str, Any]] = [{"recipe": "static_wi4"}, {"skip": ["nope"]}, {"calibration_samples": 0}]
     checked = check_optimizer("edge-quantize", project=project, params={"recipe": "static_wi8_ai8"}, refuses=refused)
 
     baseline = measure(project, ["float32"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     [("constant", 0.8, 16), pytest.param("polynomial", 0.6, 192, marks=pytest.mark.thorough)],
 )
 def test_every_layer_reaches_the_sparsity(
-    trained: Trained, bench: Bench, schedule: str, sparsity: float, batch_size: int
+    trained: Trained, bench: Bench, schedule: Literal["constant", "polynomial"], sparsity: float, batch_size: int
 ) -> None:
     from modelyard_plugins.optimizers.prune import prune
     from modelyard_plugins.support.keras_files import load_keras

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from tests.plugins.conftest import Bench, Trained, open_model
 from modelyard.artifacts import Dataset, Model
 from modelyard.errors import ConfigError, StageFailed
 from modelyard_plugins.optimizers.int8 import int8
+
+if TYPE_CHECKING:
+    from modelyard_plugins.optimizers.qat import Preserved
 
 KERNELS = ("conv1/kernel", "conv2/kernel", "dense/kernel", "logits/kernel")
 
@@ -28,13 +31,13 @@ def kernels(model: Model) -> dict[str, np.ndarray]:
     return model_kernels(load_quantized(model.path) if model.facts.format == "tf_keras_qat" else load_keras(model.path))
 
 
-def converted(model: Model, dataset: Any, bench: Any, **params: Any) -> tuple[bytes, dict]:
+def converted(model: Model, dataset: Any, bench: Any, **params: Any) -> tuple[bytes, dict[str, Any]]:
     context = bench.optimize(dataset, model)
     int8(context, **params)
     return (context.out / "model.tflite").read_bytes(), context.metrics
 
 
-def trained_for_int8(model: Model, dataset: Any, bench: Any, **params: Any) -> tuple[Model, dict]:
+def trained_for_int8(model: Model, dataset: Any, bench: Any, **params: Any) -> tuple[Model, dict[str, Any]]:
     from modelyard_plugins.optimizers.qat import qat
 
     context = bench.optimize(dataset, model)
@@ -53,21 +56,23 @@ def clustered(pruned: Model, trained: Trained, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def quantized(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, dict]:
+def quantized(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, dict[str, Any]]:
     return trained_for_int8(trained.model, trained.dataset, Bench(tmp_path_factory.mktemp("quantized")), epochs=2)
 
 
 @pytest.fixture(scope="module")
 def quantized_int8(
-    quantized: tuple[Model, dict], trained: Trained, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], tuple[bytes, dict]]:
+    quantized: tuple[Model, dict[str, Any]], trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[bytes, dict[str, Any]]]:
     """Return a function that converts the model that was trained for int8, once for each type that it takes."""
     bench = Bench(tmp_path_factory.mktemp("quantized-int8"))
     return cache(lambda io: converted(quantized[0], trained.dataset, bench, io=io))
 
 
 @pytest.fixture(scope="module")
-def preserved(clustered: Model, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, dict]:
+def preserved(
+    clustered: Model, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Model, dict[str, Any]]:
     """The pruned and clustered model, trained for int8 without losing either."""
     bench = Bench(tmp_path_factory.mktemp("preserved"))
     return trained_for_int8(clustered, trained.dataset, bench, preserve=("sparsity", "clusters"))
@@ -79,7 +84,9 @@ def forgotten(clustered: Model, trained: Trained, tmp_path_factory: pytest.TempP
     return trained_for_int8(clustered, trained.dataset, Bench(tmp_path_factory.mktemp("forgotten")))[0]
 
 
-def test_the_model_is_read_back_from_disk_with_its_ranges(quantized: tuple[Model, dict], trained: Trained) -> None:
+def test_the_model_is_read_back_from_disk_with_its_ranges(
+    quantized: tuple[Model, dict[str, Any]], trained: Trained
+) -> None:
     from modelyard_plugins.support.keras.quantized import load_quantized, quantized_kernels
 
     model, metrics = quantized
@@ -94,7 +101,7 @@ def test_the_model_is_read_back_from_disk_with_its_ranges(quantized: tuple[Model
 
 @pytest.mark.parametrize("io", ["float32", "int8"])
 def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(
-    quantized_int8: Callable[[str], tuple[bytes, dict]], io: str
+    quantized_int8: Callable[[str], tuple[bytes, dict[str, Any]]], io: str
 ) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -109,7 +116,9 @@ def test_it_becomes_int8_with_the_learned_ranges_and_no_calibration(
 
 
 def test_the_integers_are_those_that_were_trained(
-    quantized: tuple[Model, dict], quantized_int8: Callable[[str], tuple[bytes, dict]], trained: Trained
+    quantized: tuple[Model, dict[str, Any]],
+    quantized_int8: Callable[[str], tuple[bytes, dict[str, Any]]],
+    trained: Trained,
 ) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -150,7 +159,7 @@ def test_clusters_are_preserved_if_asked(clustered: Model, forgotten: Model, tra
 
 @pytest.mark.thorough
 def test_both_are_preserved_up_to_the_integers(
-    clustered: Model, preserved: tuple[Model, dict], forgotten: Model, trained: Trained, bench: Bench
+    clustered: Model, preserved: tuple[Model, dict[str, Any]], forgotten: Model, trained: Trained, bench: Bench
 ) -> None:
     before, after = kernels(clustered), kernels(preserved[0])
     assert all((after[name][before[name] == 0] == 0).all() for name in KERNELS)
@@ -168,10 +177,11 @@ def test_both_are_preserved_up_to_the_integers(
 def test_what_is_not_there_cannot_be_preserved(trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.qat import qat
 
-    for what, words in (("sparsity", 'put { use = "prune" }'), ("clusters", 'put { use = "cluster" }')):
+    makes: dict[Preserved, str] = {"sparsity": "prune", "clusters": "cluster"}
+    for what, optimizer in makes.items():
         with pytest.raises(ConfigError) as caught:
             qat(bench.optimize(trained.dataset, trained.model), preserve=(what,))
-        assert words in str(caught.value)
+        assert f'put {{ use = "{optimizer}" }}' in str(caught.value)
     assert not bench.told
 
 
@@ -368,8 +378,8 @@ def test_a_separable_convolution_stands_beside_layers_that_keras_named(
 def test_a_kernel_that_cannot_be_followed_fails() -> None:
     from modelyard_plugins.optimizers.qat import by_the_names_of
 
-    before = {"a/kernel": np.zeros((2, 2)), "b/kernel": np.zeros((2, 3))}
-    after = {"a/kernel": np.zeros((2, 2)), "new/kernel": np.ones((2, 3))}
+    before: dict[str, np.ndarray] = {"a/kernel": np.zeros((2, 2)), "b/kernel": np.zeros((2, 3))}
+    after: dict[str, np.ndarray] = {"a/kernel": np.zeros((2, 2)), "new/kernel": np.ones((2, 3))}
     assert by_the_names_of(before, after)["b/kernel"].all()
     with pytest.raises(StageFailed, match=r"cannot tell what became of the kernels b/kernel\n  .*skip = \[\"b\"\]"):
         by_the_names_of(before, {"a/kernel": np.zeros((2, 2))})
@@ -390,7 +400,7 @@ qat(OptimizeContext(out=out, project=out, cache=out, seed=0, progress=lambda *a,
 
 @pytest.mark.thorough
 def test_another_process_gives_the_same_bytes(
-    clustered: Model, preserved: tuple[Model, dict], trained: Trained, tmp_path: Path
+    clustered: Model, preserved: tuple[Model, dict[str, Any]], trained: Trained, tmp_path: Path
 ) -> None:
     from modelyard_plugins.support.tensorflow import TENSORFLOW
 

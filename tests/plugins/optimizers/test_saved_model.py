@@ -11,7 +11,7 @@ from tests.plugins.conftest import Bench, Trained
 from modelyard import DataError
 from modelyard.artifacts import Model, self_contained
 from modelyard.files.json import write_json
-from modelyard.tensors import Preprocessing
+from modelyard.tensors import Activation, Preprocessing
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -83,7 +83,7 @@ def test_a_model_with_another_signature_is_refused(trained: Trained, bench: Benc
     [("none", False, [-1, 0, 2]), ("sigmoid", False, [0.268941, 0.5, 0.880797]), ("sigmoid", True, [-1, 0, 2])],
 )
 def test_what_is_answered_has_the_name_shape_and_activation_of_the_facts(
-    trained: Trained, bench: Bench, activation: str, inside: bool, expected: list[Any]
+    trained: Trained, bench: Bench, activation: Activation, inside: bool, expected: list[Any]
 ) -> None:
     import tensorflow as tf
     from msgspec.structs import replace

@@ -10,23 +10,29 @@ from tests.plugins.calling import trainer
 from tests.plugins.conftest import Bench, Trained
 
 from modelyard.artifacts import Dataset, Model
+from modelyard.contexts import OptimizeContext
 from modelyard.errors import ConfigError, StageFailed
 
 pytestmark = pytest.mark.torch
 
-Optimize = Callable[..., Model]
+
+class Optimize:
+    """Runs a model optimizer on the trained model, or on another, and opens what it wrote; its context is in `last`."""
+
+    last: OptimizeContext
+
+    def __init__(self, trained: Trained, bench: Bench) -> None:
+        self._trained, self._bench = trained, bench
+
+    def __call__(self, function: Any, model_format: str, parent: Model | None = None, **params: Any) -> Model:
+        self.last = self._bench.optimize(self._trained.dataset, parent or self._trained.model)
+        function(self.last, **params)
+        return self._bench.open_model(self.last.out, self._trained.dataset, model_format)
 
 
 @pytest.fixture
 def optimize(torch_trained: Trained, bench: Bench) -> Optimize:
-    """Run a model optimizer on the trained model, or on another, and open what it wrote; its context is in `last`."""
-
-    def run(function: Any, model_format: str, parent: Model | None = None, **params: Any) -> Model:
-        run.last = bench.optimize(torch_trained.dataset, parent or torch_trained.model)
-        function(run.last, **params)
-        return bench.open_model(run.last.out, torch_trained.dataset, model_format)
-
-    return run
+    return Optimize(torch_trained, bench)
 
 
 def weights(model: Model) -> dict[str, np.ndarray]:
@@ -61,8 +67,7 @@ def test_every_layer_reaches_the_sparsity(
     from modelyard_plugins.optimizers.torch_prune import torch_prune
 
     before = torch_trained.model.path.read_bytes()
-    options = {"sparsity": sparsity, "schedule": schedule, "batch_size": batch_size, "epochs": 1}
-    pruned = optimize(torch_prune, "torch", **options)
+    pruned = optimize(torch_prune, "torch", sparsity=sparsity, schedule=schedule, batch_size=batch_size, epochs=1)
     found, parent = weights(pruned), weights(torch_trained.model)
     assert list(found) == list(parent) == ["conv1", "conv2", "dense", "logits"]
     for name, weight in found.items():
