@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from tests.plugins.conftest import Bench
 from modelyard.artifacts import Dataset
 from modelyard.testing import write_small_project
 from modelyard_plugins.trainers.import_ import import_model
+
+if TYPE_CHECKING:
+    from modelyard_plugins.support.torch.layout import Layout
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -318,7 +321,7 @@ def test_a_program_of_torch_export_is_brought_turned_and_converted(project: Path
 @pytest.mark.parametrize("file", ["net.pt2", "net.safetensors"])
 @pytest.mark.parametrize("layout", ["channels-last", "channels-first"])
 def test_programs_and_weights_of_pytorch_are_brought_as_they_are_or_turned(
-    file: str, layout: str, template: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    file: str, layout: Layout, template: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch")
     turned = layout == "channels-first"

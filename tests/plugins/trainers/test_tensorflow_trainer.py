@@ -43,7 +43,7 @@ def test_progress_and_a_line_an_epoch_are_reported(trained: Trained) -> None:
     epochs = [line for line in trained.lines if line.startswith("epoch ")]
     assert [line.split()[1] for line in epochs] == ["1/4", "2/4", "3/4", "4/4"]
     assert all("loss" in line and "accuracy" in line for line in epochs)
-    assert trained.told[-1] == (4, 4)
+    assert trained.told[-1] == (4.0, 4.0)
     assert [done for done, _ in trained.told] == sorted(done for done, _ in trained.told)
 
 

@@ -61,7 +61,7 @@ def test_progress_and_a_line_an_epoch_are_reported(torch_trained: Trained) -> No
     epochs = [line for line in torch_trained.lines if line.startswith("epoch ")]
     assert [line.split()[1] for line in epochs] == ["1/4", "2/4", "3/4", "4/4"]
     assert all("loss" in line and "accuracy" in line for line in epochs)
-    assert torch_trained.told[-1] == (4, 4)
+    assert torch_trained.told[-1] == (4.0, 4.0)
     assert [done for done, _ in torch_trained.told] == sorted(done for done, _ in torch_trained.told)
 
 

@@ -194,15 +194,24 @@ def test_what_learns_in_bfloat16_is_the_same_every_time_and_ships_in_float32(tra
 
 
 def test_a_loss_of_ones_own_weighs_classes_itself() -> None:
-    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced", "loss": "losses:focal"}
-    (found,) = problems(CheckContext(name="a", version="1", runtime="r"), **params)
+    context = CheckContext(name="a", version="1", runtime="r")
+    (found,) = problems(
+        context, early_stopping=0, validation_fraction=0.0, class_weights="balanced", loss="losses:focal"
+    )
     assert (found.key, found.why) == ("class_weights", "a loss of your own weighs samples itself")
 
 
 def test_a_step_of_ones_own_weighs_and_computes_itself() -> None:
-    params = {"early_stopping": 0, "validation_fraction": 0.0, "class_weights": "balanced", "loss": ""}
     context = CheckContext(name="a", version="1", runtime="r")
-    found = problems(context, **params, step="steps:one", precision="bfloat16")
+    found = problems(
+        context,
+        early_stopping=0,
+        validation_fraction=0.0,
+        class_weights="balanced",
+        loss="",
+        step="steps:one",
+        precision="bfloat16",
+    )
     assert [one.key for one in found] == ["class_weights", "precision"]
 
 
