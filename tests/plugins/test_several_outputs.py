@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from tests.plugins import calling
 from tests.plugins.chains import FORMATS, FRAMEWORKS, Chain, component, keras_of
 from tests.plugins.conftest import Bench, no_progress
+from tests.shared import array
 
 from modelyard.artifacts import Dataset, FileFacts, Model, Splits, format_file
 from modelyard.errors import PluginError, StageFailed
@@ -82,7 +83,7 @@ def keras_network(keras: Any) -> Callable[..., Any]:
 def torch_network() -> Callable[..., Any]:
     from torch import nn
 
-    class Net(nn.Module):  # type: ignore[misc]
+    class Net(nn.Module):
         def __init__(self, shape: tuple[int, ...], numbers: dict[str, int]) -> None:
             super().__init__()
             self.hidden = nn.Linear(shape[0], 128)
@@ -146,7 +147,7 @@ def check_answers(model: Model, runtime: str, dataset: Dataset) -> None:
         predictor = opener._SavedModel(model)
     else:
         predictor = getattr(opener, runtime)(model.folder, params=OwnServer())
-    answers, truth = predictor.run(dataset.raw("test")), dataset.y("test")
+    answers, truth = predictor.run(dataset.raw("test")), array(dataset.y("test"))
     assert answers["vector"].shape == (100, 128)
     for name in ("sign", "far"):
         np.testing.assert_allclose(answers[name].sum(axis=1), 1, atol=0.02)
@@ -214,7 +215,7 @@ def test_a_loss_and_a_step_of_the_projects_own_get_dicts_by_output(
     assert {"sign", "far", "sum"} in seen
     stepped = trained(bench, heads, trainer, network(trainer), epochs=1, step="mine:step", validation_fraction=0.2)
     figures = json.loads((stepped.folder / "history.json").read_text())
-    assert figures["own"] == pytest.approx([heads.y("train")["sum"].mean()], abs=0.1)
+    assert figures["own"] == pytest.approx([array(heads.y("train"))["sum"].mean()], abs=0.1)
     assert "val_far_loss" in figures
 
 
@@ -237,7 +238,7 @@ def test_a_network_that_lacks_an_output_or_gives_another_shape_is_told(
             trained(bench, heads, trainer, _other(trainer, changes))
 
 
-def _other(trainer: str, widths: dict[str, int | None]) -> Callable[..., Any]:
+def _other(trainer: str, widths: Mapping[str, int | None]) -> Callable[..., Any]:
     """Return what builds a network whose outputs have other widths, or are not there."""
 
     def build(shape: tuple[int, ...], numbers: dict[str, int]) -> Any:
@@ -245,7 +246,7 @@ def _other(trainer: str, widths: dict[str, int | None]) -> Callable[..., Any]:
         if trainer == "torch":
             from torch import nn
 
-            class Net(nn.Module):  # type: ignore[misc]
+            class Net(nn.Module):
                 def __init__(self) -> None:
                     super().__init__()
                     self.ends = nn.ModuleDict({name: nn.Linear(shape[0], width) for name, width in wanted.items()})
