@@ -45,7 +45,7 @@ def at_once(detections: Array, labels: Array, most: int) -> tuple[Array, Array]:
                 for box in each:
                     if box[-1] >= 0:
                         width, height = max(box[2] - box[0], 0), max(box[3] - box[1], 0)
-                        one = {
+                        one: dict[str, Any] = {
                             "id": len(known.dataset["annotations"]) + 1,
                             "image_id": image,
                             "category_id": int(box[-1]),

@@ -50,8 +50,7 @@ ANSWERS = np.array([[0.25, 0.75], [1.0, 0.0]])
 
 def context_of(folder: Path, image: ImageFacts) -> TargetContext:
     render = renderer(folder, (), {})
-    facts = {"out": folder, "project": folder, "cache": folder, "seed": 0}
-    return TargetContext(**facts, progress=lambda *_, **__: None, log=print, name="digits", version="1", image=image,
+    return TargetContext(out=folder, project=folder, cache=folder, seed=0, progress=lambda *_, **__: None, log=print, name="digits", version="1", image=image,
                          model={}, render=render)  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from modelyard_plugins.support.training import (
 
 
 def test_figures_of_an_epoch_are_called_what_they_are() -> None:
-    history = {"epoch": [1, 2], "loss": [0.5, 0.25], "val_loss": [0.75, 1.0]}
+    history: dict[str, list[float]] = {"epoch": [1, 2], "loss": [0.5, 0.25], "val_loss": [0.75, 1.0]}
     assert last_figures(history) == {"train_loss": 0.25, "val_loss": 1.0}
     assert last_figures(history, 0) == {"train_loss": 0.5, "val_loss": 0.75}
 

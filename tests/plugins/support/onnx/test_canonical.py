@@ -40,9 +40,9 @@ def network(seed: int) -> Any:
     values = {
         n["w"]: np.array([1, 2, 3], np.float32),
         n["v"]: np.array([4, 5, 6], np.float32),
-        n["captured"]: np.float32(10),
+        n["captured"]: np.array(10, np.float32),
         "flag": np.array(True),
-        "unused": np.float32(0),
+        "unused": np.array(0, np.float32),
     }
     weights = [numpy_helper.from_array(value, name) for name, value in values.items()]
     pick.shuffle(weights)

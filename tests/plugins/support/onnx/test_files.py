@@ -71,7 +71,7 @@ def test_weights_in_another_file_stay_there(tmp_path: Path, read: Any) -> None:
 def test_a_path_that_leads_out_and_a_file_that_is_not_whole_are_refused(
     tmp_path: Path, read: Any, entries: dict[str, object], told: str
 ) -> None:
-    folder = write(tmp_path / "net", **entries)
+    folder = write(tmp_path / "net", "model.onnx", **entries)
     (folder / "link").symlink_to("/etc/passwd")
     (folder / "linked").symlink_to("/etc")
     (tmp_path / "w.bin").write_bytes(WEIGHTS.tobytes())
