@@ -39,7 +39,6 @@ WITHOUT = {
     "stages/splits": 1,
     "store": 5,
     "testing": 4,
-    "variants": 6,
 }
 """How many modules of a room are tried by the tests of others alone. A number here only ever falls."""
 

@@ -6,42 +6,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.facts import model_facts
-from tests.tasks import QUANTITIES, evaluation, parse_gates
+from tests.tasks import measured, parse_gates
 
 from modelyard.artifacts import Model
 from modelyard.errors import ConfigError, DataError, GateError
 from modelyard.files.json import read_json, write_json
-from modelyard.metrics.rules import rules_of
 from modelyard.stages.select import Candidate, SelectedModel, select
 from modelyard.tensors import Preprocessing
-from modelyard.variants.evaluation import Host, Latency, Measured, Ratio, write_evaluation
-from modelyard.variants.gates import Gates, Judgement
-from modelyard.variants.row import Row, row_of
+from modelyard.variants.evaluation import Host, write_evaluation
+from modelyard.variants.gates import Gates
 from modelyard.variants.selection import Selection, choose
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def measured(accuracy: float, size: int, gzip: int, p50: float, p99: float) -> Measured:
-    ratio = Ratio(p50=p50 / 0.04, low=p50 * 0.99 / 0.04, high=p50 * 1.01 / 0.04, rounds=40, baseline_p50_ms=0.04)
-    found = evaluation(accuracy=accuracy, size=size, gzip=gzip)
-    latency = Latency(
-        p50_ms=p50,
-        p50_low_ms=p50,
-        p50_high_ms=p50,
-        p99_ms=p99,
-        p99_low_ms=p99,
-        p99_high_ms=p99,
-        mean_ms=p50,
-        samples=10,
-        warmup=1,
-        ratio=ratio,
-    )
-    return Measured(found, latency)
 
 
 FIGURES = {
@@ -181,115 +159,8 @@ def test_an_evaluation_without_answers_is_refused(tmp_path: Path, out: Path) -> 
         select(made, out, gates=Gates(), baseline="float32")
 
 
-rows = st.lists(
-    st.tuples(
-        st.integers(0, 4).map(lambda n: n / 4),
-        st.integers(1, 4),
-        st.integers(1, 4),
-        st.integers(1, 4).map(float),
-        st.integers(1, 4).map(float),
-    ),
-    min_size=1,
-    max_size=6,
-)
-bounds = st.fixed_dictionaries(
-    {},
-    optional={
-        "min_accuracy": st.integers(0, 4).map(lambda n: n / 4),
-        "max_accuracy_drop": st.integers(0, 4).map(lambda n: n / 4),
-        "max_size": st.integers(1, 4),
-        "max_latency_p99": st.integers(1, 4),
-    },
-)
-
-
-def table(figures: list[tuple[float, int, int, float, float]], gates: Gates) -> tuple[Row, ...]:
-    """Return the table that `select` makes of these figures; the first variant is the baseline."""
-    variants = {f"v{i}": measured(*one) for i, one in enumerate(figures)}
-    return tuple(row_of(name, one, gates.judge(one, variants["v0"])) for name, one in variants.items())
-
-
-def pick(made: tuple[Row, ...], rule: str) -> Row | None:
-    try:
-        name = choose(made, rule)
-    except GateError:
-        return None
-    return next(row for row in made if row.variant == name)
-
-
-RULES = rules_of(QUANTITIES)
-
-
-def worth(row: Row, rule: str) -> float:
-    """The figure that a rule looks at first; less is better."""
-    return row.metric(RULES[rule]).cost
-
-
-@given(rows, bounds, st.sampled_from(sorted(RULES)))
-def test_what_is_chosen_meets_every_gate_and_none_that_does_is_better(figures: Any, gates: Any, rule: Any) -> None:
-    made = table(figures, parse_gates(gates))
-    chosen = pick(made, rule)
-    fitting = [row for row in made if not row.misses]
-    assert (chosen is None) == (not fitting)
-    if chosen is not None:
-        accuracy, size, _, _, p99 = figures[int(chosen.variant[1:])]
-        assert accuracy >= gates.get("min_accuracy", 0)
-        assert figures[0][0] - accuracy <= gates.get("max_accuracy_drop", 1)
-        assert size <= gates.get("max_size", 9)
-        assert p99 <= gates.get("max_latency_p99", 9)
-        assert all(worth(chosen, rule) <= worth(row, rule) for row in fitting)
-
-
-@given(rows, bounds, bounds, st.sampled_from(sorted(RULES)))
-def test_another_gate_never_lets_a_better_one_through(figures: Any, gates: Any, more: Any, rule: Any) -> None:
-    few = pick(table(figures, parse_gates(gates)), rule)
-    many = pick(table(figures, parse_gates({**more, **gates})), rule)
-    if many is not None:
-        assert few is not None
-        assert worth(few, rule) <= worth(many, rule)
-
-
-@given(rows, st.sampled_from(sorted(RULES)), st.randoms(use_true_random=False))
-def test_the_order_of_the_variants_does_not_matter(figures: Any, rule: Any, random: Any) -> None:
-    made = list(table(figures, Gates()))
-    chosen = choose(tuple(made), rule)
-    random.shuffle(made)
-    assert choose(tuple(made), rule) == chosen
-
-
-def test_of_variants_that_are_not_measurably_slower_than_the_fastest_the_smallest_is_the_fastest() -> None:
-    def timed(name: str, gzip: int, low: float, value: float, high: float) -> Row:
-        one = measured(0.9, 9, gzip, 1.0, 2.0)
-        ratio = Ratio(p50=value, low=low, high=high, rounds=40, baseline_p50_ms=0.04)
-        again = {"ratio": ratio, "metrics": ()}
-        return row_of(name, Measured(one.evaluation, msgspec.structs.replace(one.latency, **again)), Judgement())
-
-    rows = [
-        timed("hair-faster", 9, 0.7, 0.80, 0.9),
-        timed("smaller", 5, 0.75, 0.81, 0.9),
-        timed("slower", 1, 0.91, 0.95, 0.97),
-    ]
-    assert choose(rows, "fastest") == choose(rows, "best-latency-ratio") == "smaller"
-
-
 def host(cpu_model: str, load_1m: float = 0.5) -> Host:
     return Host(cpu_model=cpu_model, cpus=(1,), threads=1, governor=None, load_1m=load_1m, preemptions=0)
-
-
-@pytest.mark.parametrize("rule", ["smallest", "smallest-file", "fastest"])
-def test_of_variants_of_one_size_the_more_accurate_is_picked(rule: str) -> None:
-    made = {"a": measured(0.93, 100, 50, 0.04, 0.08), "b": measured(0.94, 100, 50, 0.04, 0.08)}
-    rows = tuple(row_of(name, one, Judgement()) for name, one in made.items())
-    assert choose(rows, rule) == "b"
-
-
-def test_a_variant_that_was_not_compared_is_as_fast_as_the_baseline() -> None:
-    figures = measured(0.95, 100, 50, 0.04, 0.08)
-    alone = Measured(figures.evaluation, msgspec.structs.replace(figures.latency, ratio=None, metrics=()))
-    row = row_of("baseline", alone, Judgement())
-    ratio = row.metric("latency_ratio")
-    assert (ratio.low, ratio.value, ratio.high) == (1.0, 1.0, 1.0)
-    assert row == Row(variant="baseline", metrics=tuple(alone.metrics.values())), "and nothing else is said of it"
 
 
 def test_the_selection_says_which_are_on_the_front_and_what_dominates_the_others(tmp_path: Path, out: Path) -> None:
