@@ -11,7 +11,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -21,6 +21,9 @@ from tests import known
 from tests.known import know
 from tests.shared import made_once
 from tests.warm import run_doit
+
+if TYPE_CHECKING:
+    from modelyard.build.state import BuildState
 
 PROJECTS = Path(__file__).parent / "projects"
 MOST_PROCESSES = 8
@@ -32,6 +35,7 @@ settings.load_profile("default")
 
 MakeProject = Callable[[Mapping[str, str] | str], Path]
 Doit = Callable[..., "subprocess.CompletedProcess[str]"]
+OpenToy = Callable[..., "BuildState"]
 
 
 QUICK = (
@@ -237,6 +241,23 @@ def toy_project(make_project: MakeProject) -> Path:
 def new_toy(toy_project: Path) -> Path:
     """Return a toy project that was never built, and that knows modelyard's own code; for what runs it in other ways than `doit`."""
     return know(toy_project)
+
+
+@pytest.fixture
+def open_toy(new_toy: Path) -> Iterator[OpenToy]:
+    """Return a function that opens the build of a toy project that was never built, with what a command line sets."""
+    from modelyard.build.state import BuildState
+    from modelyard.project.load import load
+
+    found: list[BuildState] = []
+
+    def opened(overrides: Mapping[str, str] | None = None) -> BuildState:
+        found.append(BuildState(load(new_toy, overrides), lambda _: None))
+        return found[-1]
+
+    yield opened
+    for state in found:
+        state.close()
 
 
 @pytest.fixture(scope="session")

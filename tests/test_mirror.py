@@ -18,7 +18,6 @@ WITHOUT = {
     "config": 8,
     "contexts": 5,
     "execution": 7,
-    "explain": 4,
     "frontend": 3,
     "hookspecs": 9,
     "kubernetes": 10,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +24,7 @@ from modelyard.files.json import find_json, write_json
 from modelyard.files.manifest import manifest_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from modelyard.build.state import BuildState
     from modelyard.stage import Stage
@@ -279,14 +279,23 @@ def statement(state: BuildState, last: Link) -> dict[str, Any]:
             },
             "runDetails": {
                 "builder": {"id": BUILD_TYPE, "version": builder()},
-                "metadata": {
-                    "invocationId": last.record.key,
-                    "startedOn": min(link.record.started for link in links),
-                    "finishedOn": max(link.record.started for link in links),
-                },
+                "metadata": {"invocationId": last.record.key, **_times(link.record for link in links)},
             },
         },
     }
+
+
+def _times(made: Iterable[Record]) -> dict[str, str]:
+    """Return when the first work began and the last ended, in UTC: each record has the time zone of its machine."""
+    spans = [(datetime.fromisoformat(one.started).astimezone(UTC), one.duration_s) for one in made if one.started]
+    if not spans:
+        return {}
+    ends = [began + timedelta(seconds=duration_s) for began, duration_s in spans]
+    return {"startedOn": _utc(min(began for began, _ in spans)), "finishedOn": _utc(max(ends))}
+
+
+def _utc(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _subjects(state: BuildState, link: Link) -> list[dict[str, Any]]:
