@@ -31,7 +31,6 @@ WITHOUT = {
     "report/facts": 4,
     "serving": 17,
     "serving/backends": 1,
-    "serving/events": 9,
     "serving/grpc": 5,
     "serving/oip": 6,
     "stages": 9,

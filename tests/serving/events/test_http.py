@@ -10,15 +10,15 @@ from cloudevents.core.bindings import http as sdk
 from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.serving.events.causes import cause
+from tests.serving.small_models import LIMITS
 
 from modelyard.serving.errors import RequestError
-from modelyard.serving.events import http, structured
-from modelyard.serving.events.event import NO_DOCUMENT, Event, parse_time
+from modelyard.serving.events import http
+from modelyard.serving.events.event import NO_DOCUMENT, Event
 from modelyard.serving.events.http import Mode
-from modelyard.serving.limits import Limits
 from modelyard.serving.messages import Request
 
-LIMITS = Limits(body=1 << 20)
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), min_size=1, max_size=30
 )  # without the noncharacters, which are unassigned
@@ -171,40 +171,86 @@ def canonical(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def test_the_specifications_own_events_are_read() -> None:
-    example = {
-        "specversion": "1.0",
-        "type": "com.example.someevent",
-        "source": "/mycontext",
-        "subject": None,
-        "id": "C234-1234-1234",
-        "time": "2018-04-05T17:31:00Z",
-        "comexampleextension1": "value",
-        "comexampleothervalue": 5,
-        "datacontenttype": "text/xml",
-        "data_base64": "PG11Y2ggd293PVwieG1sXCIvPg==",
-    }
-    read = structured.read_one(json.dumps(example).encode(), LIMITS)
+def test_a_quoted_value_is_read_without_its_quotation_marks_and_escapes() -> None:
+    fields = {b"ce-id": b'"A \\" %C3%A9"', b"ce-type": b"t", b"ce-source": b"/s", b"ce-specversion": b"1.0"}
+    quoted = http.binary(fields, b"", None)
 
-    assert read["comexampleothervalue"] == "5"
-    assert read.get("subject") is None
-    assert read.data == b'<much wow=\\"xml\\"/>'
-    quoted = http.binary(
-        {b"ce-id": b'"A \\" %C3%A9"', b"ce-type": b"t", b"ce-source": b"/s", b"ce-specversion": b"1.0"}, b"", None
-    )
     assert quoted["id"] == 'A " \u00e9'
     assert quoted.data is None
 
 
-@pytest.mark.parametrize("text", ["2016-12-31T23:59:60Z", "1985-04-12t23:20:50.52z", "1996-12-19T16:39:57-08:00"])
-def test_times_of_rfc_3339_are_read(text: str) -> None:
-    assert parse_time(text).tzinfo is not None
+@pytest.mark.parametrize("value", [b"100%", b"%4", b"%zz", b"%C0%A0", b"\xff"])
+def test_what_is_not_percent_encoded_utf_8_names_its_header(value: bytes) -> None:
+    with pytest.raises(RequestError, match="the header 'ce-subject' is not percent-encoded UTF-8"):
+        http.binary({b"ce-subject": value}, b"", None)
+
+
+def test_the_type_of_the_data_is_content_type_and_no_header_of_the_event() -> None:
+    with pytest.raises(RequestError, match="'ce-datacontenttype'; in HTTP that is Content-Type"):
+        http.binary({b"ce-datacontenttype": b"text/plain"}, b"", None)
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["2016-12-31", "2016-12-31T23:59:59", "2016-13-31T23:59:59Z", "2016-12-31T23:59Z", "", "\u0662016-12-31T23:59:59Z"],
+    ("media_type", "mode"),
+    [
+        ("", Mode.BINARY),
+        ("application/json", Mode.BINARY),
+        ("application/cloudevents+json", Mode.STRUCTURED),
+        ('Application/CloudEvents+JSON ; charset="UTF-8"', Mode.STRUCTURED),
+        ("application/cloudevents-batch+json; x=y; charset=utf-8", Mode.BATCH),
+    ],
 )
-def test_other_times_are_refused(text: str) -> None:
-    with pytest.raises(RequestError, match=r"RFC 3339"):
-        parse_time(text)
+def test_a_media_type_says_how_an_event_is_written(media_type: str, mode: Mode) -> None:
+    assert http.mode_of(media_type) is mode
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["application/cloudevents", "application/cloudevents+xml", "application/cloudevents+json; charset=latin1"],
+)
+def test_events_in_another_format_or_encoding_are_of_no_type_that_is_read(media_type: str) -> None:
+    with pytest.raises(RequestError, match="unsupported Content-Type 'application/cloudevents") as caught:
+        http.mode_of(media_type)
+    assert caught.value.status == 415
+
+
+def test_an_attribute_that_came_twice_is_refused_and_another_header_may() -> None:
+    fields = {b"ce-id": b"1", b"ce-type": b"t", b"ce-source": b"/s", b"ce-specversion": b"1.0"}
+    once = Request("POST", "/events", fields, frozenset({b"accept"}), b"x")
+    twice = Request("POST", "/events", fields, frozenset({b"accept", b"ce-type", b"ce-id"}), b"x")
+
+    assert http.read_one(once, Mode.BINARY, LIMITS)["id"] == "1"
+    with pytest.raises(RequestError, match="the header 'ce-id' came twice"):
+        http.read_one(twice, Mode.BINARY, LIMITS)
+
+
+def test_a_batch_is_taken_from_its_request_and_not_decompressed() -> None:
+    one = b'[{"specversion":"1.0","id":"1","source":"/s","type":"t","data":1}]'
+    request = Request("POST", "/events", {}, body=one)
+
+    assert [(event["id"], event.data) for event in http.read_batch(request, LIMITS)] == [("1", b"1")]
+    assert request.body == b""
+    with pytest.raises(RequestError, match="a batch is taken as it is, not compressed") as caught:
+        http.read_batch(Request("POST", "/events", {b"content-encoding": b"gzip"}, body=one), LIMITS)
+    assert caught.value.status == 415
+
+
+def test_header_fields_are_printable_ascii_and_leave_the_type_of_the_data_out() -> None:
+    plain = cause(datacontenttype="text/plain", subject="a/b")
+    odd = cause(subject='d\u00e9j\u00e0 "vu" 100%')
+
+    assert http.headers_of(plain)["ce-subject"] == "a/b"
+    assert http.headers_of(plain).keys() == {"ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject"}
+    assert http.headers_of(odd)["ce-subject"] == "d%C3%A9j%C3%A0%20%22vu%22%20100%25"
+
+
+def test_an_answer_has_the_media_type_of_its_data_or_of_its_mode() -> None:
+    event = cause(b"x", datacontenttype="text/plain")
+    binary, nothing = http.write_one(event, Mode.BINARY), http.write_one(cause(), Mode.BINARY)
+    whole, batch = http.write_one(cause(b"1"), Mode.STRUCTURED), http.write_batch([cause(b"1"), cause(b"2")])
+
+    assert (binary.media_type, binary.body, dict(binary.headers)[b"ce-id"]) == (b"text/plain", b"x", b"17")
+    assert (nothing.media_type, nothing.body) == (b"application/json", b"")
+    assert (whole.media_type, json.loads(whole.body)["data"]) == (b"application/cloudevents+json", 1)
+    assert batch.media_type == b"application/cloudevents-batch+json"
+    assert [one["data"] for one in json.loads(batch.body)] == [1, 2]
