@@ -96,7 +96,7 @@ def _id(request: dict[str, Any]) -> str | None:
 
 
 def _wanted_outputs(outputs: list[Any], model: Served, *, default: bool) -> Iterator[Output]:
-    asked = set[str]()
+    asked: list[str] = []  # no set: what stands for a name may be a list
     for one in outputs:
         output = as_object(one, "an output")
         name = output.get("name")
@@ -104,7 +104,7 @@ def _wanted_outputs(outputs: list[Any], model: Served, *, default: bool) -> Iter
             what = "output asked for twice:" if name in asked else "unknown output"
             msg = f"{what} {text(name)}; model {model.name!r} answers {names(model.outputs)}"
             raise TensorError(msg)
-        asked.add(name)
+        asked.append(name)
         parameters = parameters_of(output)
         yield Output(name, flag(parameters, "binary_data", default=default), _classes(parameters, model, name))
 
