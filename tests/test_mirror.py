@@ -32,7 +32,6 @@ WITHOUT = {
     "serving": 17,
     "serving/backends": 1,
     "serving/grpc": 5,
-    "serving/oip": 6,
     "stages": 9,
     "stages/splits": 1,
     "store": 5,

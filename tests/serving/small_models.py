@@ -27,8 +27,9 @@ def served(
     *,
     name: str = "net",
     version: str = "1",
+    format: str = "onnx",  # noqa: A002
     extra: dict[str, Any] | None = None,
     **more: Any,
 ) -> Served:
-    facts = Facts(Path("m"), "onnx", tuple(inputs), tuple(outputs), extra=extra or {})
+    facts = Facts(Path("m"), format, tuple(inputs), tuple(outputs), extra=extra or {})
     return Served(name, version, facts, **more)
