@@ -131,9 +131,11 @@ def _together(nodeid: str) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Let the images of a run share what they are packed of: Debian packages, wheels and layers take longest.
 
-    What tests start keeps bytecode, as it does for a person: else each process compiles all anew, and none finds any.
+    What tests start keeps bytecode and buffers its output, as it does for a person: what goes wrong with either would
+    not be seen else.
     """
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+        os.environ.pop(name, None)
     if known.SHARED not in os.environ:
         os.environ[known.SHARED] = temporary = tempfile.mkdtemp(prefix="modelyard-test-")
         config.add_cleanup(lambda: shutil.rmtree(temporary, ignore_errors=True))

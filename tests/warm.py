@@ -22,7 +22,6 @@ from pathlib import Path
 from tests.known import know
 
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "DYLD_", "TZ")
-_CAN_CHANGE = "PYTHONDONTWRITEBYTECODE"
 _SERVER = Path(__file__).with_name("warm_server.py")
 
 
@@ -55,7 +54,7 @@ def run_doit(
 
 
 def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name.startswith(_READ_AT_START) and name != _CAN_CHANGE}
+    return {name: value for name, value in env.items() if name.startswith(_READ_AT_START)}
 
 
 def _ask(request: str, streams: list[int], timeout_s: float) -> int | None:

@@ -166,7 +166,6 @@ def begin(streams: Sequence[int], folder: str, environment: Mapping[str, str]) -
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     sys.path[0] = folder
 
 

@@ -56,8 +56,10 @@ class Run(DoitRun):  # type: ignore[misc]
         if params["no_wait"]:
             doit_cmd.set_var("store.wait", "false")
         gc.disable()  # what loading makes, stays: collections in it find nothing and cost 5 % of a build with nothing to do
+        code = 0
         try:
-            return int(super().execute(params, args) or 0)
+            code = int(super().execute(params, args) or 0)
+            sys.stdout.flush()  # here, where it is told, and not when Python ends: who reads it may be gone
         except InvalidDodoFile as exc:
             raise dodo_error(exc) from None
         except InvalidCommand as exc:
@@ -69,9 +71,9 @@ class Run(DoitRun):  # type: ignore[misc]
             raise task_error(exc.not_found, tasks, others=self.loader.cmd_names) from None
         except BrokenPipeError:
             hear_no_more()
-            return 0
         finally:
             gc.enable()
+        return code
 
     @functools.wraps(DoitRun._execute)  # noqa: SLF001 - doit reads off the signature what to pass
     def _execute(self, *arguments: Any, **options: Any) -> int:
