@@ -58,6 +58,9 @@ from modelyard.testing.executor import coordinate
 coordinate(sys.argv[1], msgspec.json.decode(sys.argv[2]), msgspec.json.decode(sys.argv[3]))
 """
 
+_SUBMITTED_S = 120
+"""How long a process may take to start, load the project and submit a job, which needs no machine yet."""
+
 
 @one_at_a_time
 def check_executor(
@@ -187,7 +190,11 @@ class _Trial:
         words = (str(self._project), msgspec.json.encode(self._overrides), msgspec.json.encode(job))
         with tempfile.TemporaryFile() as told:  # a pipe would be held open by a job that inherits it
             command: list[str | bytes] = [sys.executable, "-c", _COORDINATOR, *words]
-            code = subprocess.call(command, stdout=subprocess.DEVNULL, stderr=told, timeout=self._wait_s)
+            try:
+                code = subprocess.call(command, stdout=subprocess.DEVNULL, stderr=told, timeout=_SUBMITTED_S)
+            except subprocess.TimeoutExpired:
+                msg = f"{self._where}: `submit` has not returned after {_SUBMITTED_S} s"
+                raise AssertionError(msg) from None
             told.seek(0)
             assert code == -signal.SIGKILL, f"{self._where}: `submit` failed:\n{told.read().decode()}"
         return job
