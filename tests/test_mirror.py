@@ -34,7 +34,6 @@ WITHOUT = {
     "serving/grpc": 5,
     "stages": 9,
     "stages/splits": 1,
-    "store": 5,
     "testing": 4,
 }
 """How many modules of a room are tried by the tests of others alone. A number here only ever falls."""

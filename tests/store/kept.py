@@ -43,3 +43,9 @@ def half_made(store: Store) -> list[Path]:
 
 def traces(store: Store) -> list[Path]:
     return [path for path in (store.root / "traces").rglob("*") if path.is_file()]
+
+
+def stage_json(project: Path, stage: str, key: str) -> None:
+    folder = project / "artifacts" / stage.replace(":", "/")
+    folder.mkdir(parents=True)
+    (folder / "stage.json").write_text(f'{{"key": "{key}"}}')

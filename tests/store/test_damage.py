@@ -76,22 +76,6 @@ def test_a_damaged_trace_is_none(old: str, new: str, store: Store, tmp_path: Pat
     assert store.trace(KEY) is None
 
 
-def test_where_the_table_cannot_be_used_the_bytes_themselves_are_looked_at(
-    store: Store, table: DigestTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> bool:
-        msg = "not ours to write"
-        raise StoreError(msg)
-
-    record = keep(store, tmp_path / "out")
-    monkeypatch.setattr(table, "is_known", refuse)
-    assert store.has_all(record)
-    damaged = store.object_file(record.outputs["model.bin"].digest)
-    damaged.chmod(0o644)
-    damaged.write_bytes(b"A model")
-    assert not store.has_all(record)
-
-
 def test_an_object_that_gave_other_bytes_is_not_trusted_again(store: Store, table: DigestTable, tmp_path: Path) -> None:
     """What the table says of it, which is all that is looked at before, is forgotten."""
     record = keep(store, tmp_path / "out")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
@@ -19,8 +17,9 @@ from modelyard.store.gc import Bounds, Stored, Trace, files_of, keys_of_refs, pl
 from modelyard.store.local import Store
 from modelyard.store.objects import Listed
 from modelyard.store.record import Record
-from modelyard.store.roots import Roots, all_roots, artifact_keys, register, roots_file
+from modelyard.store.roots import Roots, all_roots, register
 from tests.store.conftest import KEY, MakeStore, keep
+from tests.store.kept import stage_json
 
 KEYS = [f"{n:064x}" for n in range(6)]
 DIGESTS = [f"{n:064x}" for n in range(100, 106)]
@@ -134,86 +133,7 @@ def test_a_restored_result_counts_as_used(make_store: MakeStore, tmp_path: Path)
     assert time.time() - store.trace_file(KEY).stat().st_mtime < 60
 
 
-def test_cleaning_waits_for_a_result_that_is_being_kept_and_keeps_builds_out(
-    make_store: MakeStore, tmp_path: Path
-) -> None:
-    store = make_store()
-    order: list[str] = []
-
-    def clean() -> None:
-        with store.cleaning():
-            order.append("cleaning")
-            time.sleep(0.3)
-            order.append("cleaned")
-
-    with store.using():
-        cleaner = threading.Thread(target=clean)
-        cleaner.start()
-        time.sleep(0.4)
-        order.append("built")
-    while "cleaning" not in order:
-        time.sleep(0.01)
-    keep(store, tmp_path / "made", {"model": b"x"})
-    order.append("kept")
-    cleaner.join()
-    assert order == ["built", "cleaning", "cleaned", "kept"]
-
-
 # Who needs what
-
-
-def stage_json(project: Path, stage: str, key: str) -> None:
-    folder = project / "artifacts" / stage.replace(":", "/")
-    folder.mkdir(parents=True)
-    (folder / "stage.json").write_text(f'{{"key": "{key}"}}')
-
-
-def test_a_project_registers_its_artifacts_and_keeps_what_was_cleaned(make_store: MakeStore, tmp_path: Path) -> None:
-    project, shared = tmp_path / "project", make_store()
-    store = shared.root
-    stage_json(project, "train:net", KEYS[0])
-    stage_json(project, "optimize:a", KEYS[1])
-    register(store, project, ["train:net", "optimize:a"])
-    (project / "artifacts/train/net/stage.json").unlink()
-    register(store, project, ["train:net", "optimize:a"])
-    [(_, roots)] = all_roots(shared)
-    assert roots is not None
-    assert roots.keys == {"train:net": KEYS[0], "optimize:a": KEYS[1]}
-    register(store, project, ["optimize:a"])
-    assert [r.keys for _, r in all_roots(shared) if r] == [{"optimize:a": KEYS[1]}], (
-        "a stage that is no more needs nothing"
-    )
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from modelyard.store.roots import register
-os.replace = lambda *_: os._exit(9)
-register(Path(sys.argv[1]), Path(sys.argv[2]), [])
-"""
-
-
-def test_what_is_left_of_a_registration_that_was_killed_is_swept(make_store: MakeStore, tmp_path: Path) -> None:
-    store = make_store()
-    done = subprocess.run([sys.executable, "-c", KILLED, str(store.root), str(tmp_path)], check=False)
-    assert done.returncode == 9
-    assert list((store.root / ".unfinished").iterdir())
-    store.sweep()
-    assert list((store.root / ".unfinished").iterdir()) == list((store.root / "projects").iterdir()) == []
-
-
-def test_what_an_unfinished_build_made_counts(make_store: MakeStore, tmp_path: Path) -> None:
-    project, store = tmp_path / "project", make_store()
-    project.mkdir()
-    register(store.root, project, ["train:net"])
-    stage_json(project, "train:net", KEYS[0])
-    [(_, roots)] = all_roots(store)
-    assert roots is not None
-    assert roots.needed() == {KEYS[0]}
-    (project / "artifacts" / ".unfinished" / "1-x").mkdir(parents=True)
-    (project / "artifacts" / ".unfinished" / "1-x" / "stage.json").write_text(f'{{"key": "{KEYS[1]}"}}')
-    assert artifact_keys(project / "artifacts") == {"train:net": KEYS[0]}
 
 
 def test_projects_that_are_gone_and_those_of_other_machines(make_store: MakeStore, tmp_path: Path) -> None:
@@ -254,10 +174,6 @@ def test_a_project_of_another_machine_counts_for_thirty_days_and_its_folder_is_n
 
 def roots_here(store: Store) -> str:
     return next(r.host for _, r in all_roots(store) if r and r.path.endswith("here"))
-
-
-def test_each_project_has_a_file_of_its_own(tmp_path: Path) -> None:
-    assert roots_file(tmp_path, Path("/a")) != roots_file(tmp_path, Path("/b"))
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +16,7 @@ from hypothesis import strategies as st
 from modelyard.errors import StoreError
 from modelyard.files import placing
 from modelyard.files.digests import DigestTable
-from modelyard.files.manifest import manifest_digest
 from modelyard.store.local import Store
-from modelyard.store.record import discovered_key
 from tests.standins.manifests import manifest_of
 from tests.store.kept import KEY, half_made, keep, objects, record_of, traces, write
 
@@ -74,45 +71,10 @@ def test_equal_files_are_kept_once(store: Store, tmp_path: Path) -> None:
     assert len(traces(store)) == 2
 
 
-def test_an_unknown_key_has_no_trace_and_a_forgotten_one_has_none(store: Store, tmp_path: Path) -> None:
-    assert store.trace(KEY) is None
-    record = keep(store, tmp_path / "out")
-    assert store.trace(KEY) == record
-    store.forget(KEY)
-    assert store.trace(KEY) is None
-    store.forget(KEY)
-
-
 def test_nothing_is_left_beside_what_is_kept(store: Store, tmp_path: Path) -> None:
     record = keep(store, tmp_path / "out")
     store.add(record, tmp_path / "out")
     assert half_made(store) == []
-
-
-def test_a_record_without_the_fields_that_came_later_says_nothing_of_them(store: Store) -> None:
-    path = store.trace_file(KEY)
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"stage": "train:net", "key": KEY, "digest": manifest_digest({}), "outputs": {}}))
-    record = store.trace(KEY)
-    assert record is not None
-    assert (record.started, record.git, record.made_on) == ("", "", "")
-    assert (record.duration_s, record.peak_memory_bytes) == (0, 0)
-    assert (record.reproducible, record.accepted, record.discovered) == (True, None, {})
-
-
-def test_a_record_is_found_by_what_it_was_seen_to_read(store: Store, tmp_path: Path) -> None:
-    read = {"sizes.json": "ab" * 32}
-    record = msgspec.structs.replace(keep(store, tmp_path / "out"), discovered=read)
-    store.put_trace(record)
-    key = discovered_key(KEY, read)
-    assert store.trace(KEY) == record
-    assert store.trace(key) == msgspec.structs.replace(record, key=key)
-
-
-def test_a_store_that_is_closed_leaves_nothing_half_written(store: Store, tmp_path: Path) -> None:
-    keep(store, tmp_path / "out")
-    store.close()
-    assert list((store.root / ".unfinished").iterdir()) == []
 
 
 # Places that cannot be written

@@ -10,10 +10,9 @@ import pytest
 
 from modelyard.store.file_system import RemoteSettings
 from modelyard.store.gc import Bounds, files_of, plan_sweep, read_store
-from modelyard.store.objects import UNLISTED_S, Listed, ObjectStore, transfer
+from modelyard.store.objects import UNLISTED_S, ObjectStore, transfer
 from modelyard.store.record import object_name, trace_name
 from modelyard.store.remote import Remote
-from modelyard.store.verify import StoreVerifier
 from tests.store.conftest import KEY, MakeStore, Place, Told, keep
 
 FILES = {"model.bin": b"a model" * 1000, "copy/model.bin": b"a model" * 1000, "empty": b""}
@@ -106,27 +105,3 @@ def test_a_remote_is_swept_as_a_store_here_is_and_what_may_be_on_its_way_stays(
     remote.remove(files)
     assert read_store(remote, now=later).size_bytes == plan.after_bytes
     assert remote.trace(KEY) == records[0]
-
-
-def test_damage_at_a_remote_is_found_and_dropped_with_what_names_it(
-    remote: Remote, make_store: MakeStore, tmp_path: Path, told: Told
-) -> None:
-    one, two = make_store("one"), make_store("two")
-    record = keep(one, tmp_path / "first", FILES)
-    other = keep(one, tmp_path / "second", {"other": b"other"}, key=OTHER)
-    for made in (record, other):
-        assert transfer(made, one, remote)
-    assert list(StoreVerifier(remote).damages()) == []
-    assert remote.save(object_name(other.outputs["other"].digest), b"OTHER")  # any file can be written so
-    assert remote.save(trace_name("ef" * 32), b"{")
-    verifier = StoreVerifier(remote)
-    found = list(verifier.damages())
-    assert [one.what for one in found] == ["object", "trace"]
-    assert verifier.checked.objects == 3
-    assert verifier.checked.read_bytes == len(FILES["model.bin"]) + len(b"other")
-    verifier.repair()
-    assert list(StoreVerifier(remote).damages()) == []
-    assert remote.trace(OTHER) is None
-    assert transfer(record, remote, two)
-    assert transfer(other, one, remote), "it can be given again"
-    assert isinstance(next(remote.list("traces")), Listed)
