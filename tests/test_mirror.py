@@ -26,7 +26,6 @@ WITHOUT = {
     "metrics": 3,
     "plan": 1,
     "preflight": 2,
-    "project": 4,
     "report": 11,
     "report/facts": 4,
     "serving": 17,
