@@ -25,7 +25,6 @@ WITHOUT = {
     "launch": 5,
     "metrics": 3,
     "plan": 1,
-    "preflight": 2,
     "report": 11,
     "report/facts": 4,
     "serving": 17,
