@@ -27,7 +27,7 @@ WITHOUT = {
     "plan": 1,
     "report": 11,
     "report/facts": 4,
-    "serving": 17,
+    "serving": 11,
     "serving/backends": 1,
     "serving/grpc": 5,
     "stages": 9,

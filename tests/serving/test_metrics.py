@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.conftest import Running
-
-from modelyard.serving.observe import operation
 
 
 def scrape(client: Any) -> dict[tuple[Any, Any], Any]:
@@ -53,23 +50,3 @@ def test_requests_samples_and_the_model_are_seen(
     model = labels(name="digits", version="1", format="tflite", variant="float32", sha256="0f" * 32)
     assert seen["modelyard_model_info", model] == 1
     assert not any(name.endswith("_created") for name, _ in seen)
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/v1/models/a/versions/1:Predict", ("tfserving", "predict")),
-        ("/v1/models/a/metadata", ("tfserving", "metadata")),
-        ("/v1/models/a", ("tfserving", "describe")),
-        ("/v2/health/live", ("health", "live")),
-        ("/v2/models/a/infer", ("oip", "infer")),
-        ("/v2/models/a/versions/3/ready", ("oip", "ready")),
-        ("/v2/models/a", ("oip", "describe")),
-        ("/v2", ("oip", "describe")),
-        ("/metrics", ("metrics", "metrics")),
-        ("/v2x", ("other", "other")),
-        ("/anything\n", ("other", "other")),
-    ],
-)
-def test_any_path_has_one_of_a_few_labels(path: str, expected: tuple[str, str]) -> None:
-    assert operation(path) == expected

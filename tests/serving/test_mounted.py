@@ -26,7 +26,6 @@ from tests.serving.test_workers import all_ready
 from tests.shared import usual
 
 from modelyard.serving.auth import BasicAuth
-from modelyard.serving.certificate import Certificate, expires_s
 from modelyard.serving.errors import StartError
 from modelyard.serving.messages import Request
 from modelyard.serving.mounted import Mounted
@@ -336,22 +335,3 @@ def test_without_file_descriptors_nothing_has_changed(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert (looked, mounted.value) == (False, before)
     assert (mounted.look(), mounted.value) == (True, "2")
-
-
-@pytest.mark.parametrize("days", [1, 20_000, 200_000])
-def test_the_end_of_a_certificate_is_read_in_both_forms_of_a_date(tmp_path: Path, days: int) -> None:
-    from cryptography import x509
-
-    make_certificate(tmp_path, days)
-    pem = (tmp_path / "tls.crt").read_bytes()
-
-    found = expires_s(pem.decode())
-
-    assert found == x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
-    assert Certificate.read(tmp_path / "tls.crt", tmp_path / "tls.key").expires_s == found
-    assert expires_s(f"a chain\n{pem.decode()}{pem.decode()}") == found
-
-
-@pytest.mark.parametrize("pem", ["", "rubbish", "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----"])
-def test_an_end_that_cannot_be_told_is_none(pem: str) -> None:
-    assert expires_s(pem) is None

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +18,6 @@ import pytest
 from tests.serving.conftest import Running
 from tests.serving.servers import PREDICT, group_is_gone, run, sample_of, wait_until
 from tests.standins import as_on_macos
-
-from modelyard.serving import warming
 
 INFER = "/v2/models/digits/infer"
 
@@ -198,28 +195,6 @@ def test_requests_that_wait_are_predicted_together_and_fail_each_for_itself(
     values = [answer.json()["predictions"][0][0] for answer in answers if answer.status_code == 200]
     np.testing.assert_allclose(values, [0.1, 0.2, 0.3, 0.4], atol=1e-6)
     assert sizes.read_text().split() == ["1", "4", "1", "1", "1", "1"]
-
-
-def test_whether_it_pays_is_measured_where_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Paced:
-        """A model that takes a millisecond a call, and as much again for each sample beyond the first."""
-
-        def __init__(self, sample_s: Any) -> None:
-            self.sample_s = sample_s
-
-        def run(self, inputs: Any) -> Any:
-            clock.append(0.001 + (len(inputs["input"]) - 1) * self.sample_s)
-            return inputs
-
-    clock = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: sum(clock))
-    sample = {"input": np.zeros((1, 2), np.uint8)}
-
-    assert warming.batches("auto", Paced(0.0001), sample, 0.001)
-    assert not warming.batches("auto", Paced(0.001), sample, 0.001)
-    assert not warming.batches("auto", Paced(0.0001), sample, None)
-    assert warming.batches("on", Paced(0.001), sample, None)
-    assert not warming.batches("off", Paced(0.0001), sample, 0.001)
 
 
 @pytest.mark.parametrize("workers", ["1", "auto"])
