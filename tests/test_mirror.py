@@ -27,8 +27,6 @@ WITHOUT = {
     "plan": 1,
     "report": 11,
     "report/facts": 4,
-    "serving": 11,
-    "serving/backends": 1,
     "serving/grpc": 5,
     "stages": 9,
     "stages/splits": 1,
