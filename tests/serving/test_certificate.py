@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.serving.servers import make_certificate
 
 from modelyard.serving.certificate import Certificate, expires_s
+from modelyard.serving.errors import StartError
 
 
 @pytest.mark.parametrize("days", [1, 20_000, 200_000])
@@ -27,3 +31,31 @@ def test_the_end_of_a_certificate_is_read_in_both_forms_of_a_date(tmp_path: Path
 @pytest.mark.parametrize("pem", ["", "rubbish", "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----"])
 def test_an_end_that_cannot_be_told_is_none(pem: str) -> None:
     assert expires_s(pem) is None
+
+
+def test_a_chain_is_read_with_the_server_s_own_first(certificate: Path, tmp_path: Path) -> None:
+    make_certificate(tmp_path, 900)
+    chain = tmp_path / "chain.crt"
+    chain.write_bytes((certificate / "tls.crt").read_bytes() + (tmp_path / "tls.crt").read_bytes())
+
+    found = Certificate.read(chain, certificate / "tls.key")
+
+    assert found.expires_s == expires_s((certificate / "tls.crt").read_text())
+    assert found.context.minimum_version == ssl.TLSVersion.TLSv1_2
+    with pytest.raises(StartError, match="no pair in PEM"):
+        Certificate.read(chain, tmp_path / "tls.key")
+
+
+def test_what_is_not_there_is_named(certificate: Path, tmp_path: Path) -> None:
+    for pair in ((certificate / "tls.crt", tmp_path / "no.key"), (tmp_path / "no.key", certificate / "tls.key")):
+        with pytest.raises(StartError) as told:
+            Certificate.read(*pair)
+        assert str(told.value) == f"MODELYARD_TLS_CERT_FILE, MODELYARD_TLS_KEY_FILE: {tmp_path}/no.key cannot be read"
+
+
+@given(cut=st.integers(0, 2000), put=st.integers(0, 255))
+def test_a_damaged_certificate_is_no_failure(certificate: Path, cut: int, put: int) -> None:
+    data = bytearray(ssl.PEM_cert_to_DER_cert((certificate / "tls.crt").read_text()))
+    data[cut % len(data)] = put
+    for damaged in (bytes(data), bytes(data[: cut % len(data)])):
+        assert isinstance(expires_s(ssl.DER_cert_to_PEM_cert(damaged)), float | None)

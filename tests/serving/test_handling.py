@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.serving.chains import PLACE, Same, count, facts, spec, texts
 
 from modelyard.serving.errors import StartError
 from modelyard.serving.handler_tensor import Tensor
 from modelyard.serving.handlers import Chain
-from modelyard.serving.handling import handled, is_by_model, open_chain, outer, said_of
+from modelyard.serving.handling import handled, is_by_model, named, open_chain, opened, outer, said_of
 from modelyard.serving.model import Facts
 from modelyard.serving.tensor_facts import BYTES
 
@@ -90,3 +91,29 @@ def test_each_of_several_models_has_the_handlers_that_are_said_of_it() -> None:
     assert said_of(json.dumps(own), None, "1") == json.dumps(own)
     assert said_of(json.dumps(own), "net", "1") == json.dumps(own), "a folder above the only model"
     assert [is_by_model(one) for one in (text, json.dumps(own), "{}", "[", "3")] == [True, False, False, False, False]
+
+
+def test_an_output_that_no_handler_gives_is_the_model_s_own_and_one_that_is_taken_up_is_gone() -> None:
+    two = facts(outputs=[("probabilities", (3,)), ("spread", ())])
+    seen = outer(two, open_chain(spec(after=["largest"]), two))
+    assert [one.name for one in seen.outputs] == ["spread", "label", "probabilities"]
+
+    names = PLACE.handler(dict, [Tensor("probabilities", shape=(3,))], [Tensor("label", "bytes")])
+    assert [one.name for one in outer(two, Chain((), (names,))).outputs] == ["spread", "label"]
+
+
+def test_a_handler_knows_the_labels_of_the_model_and_the_parameters_that_are_set() -> None:
+    text = {"open": "tests.serving.chains:largest", "name": "largest", "params": {"no_such": 1}}
+    with pytest.raises(
+        StartError, match=r"'largest' cannot be opened: TypeError: .*unexpected keyword argument 'no_such'"
+    ):
+        open_chain(json.dumps({"before": [], "after": [text]}), facts())
+
+    model, _ = handled(Same(), facts(), spec(after=["largest"]))
+    assert model.run({"counts": np.eye(3, dtype=np.float32)})["label"].tolist() == [b"a", b"b", b"c"]
+
+
+def test_a_handler_is_called_as_it_is_named_and_not_as_its_function() -> None:
+    found = opened("tests.serving.chains:count", "letters", {}, PLACE)
+    assert found.name == "letters"
+    assert (named(found, "other", "a.py").name, named(found, "other", "a.py").file) == ("other", "a.py")
