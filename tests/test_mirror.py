@@ -27,7 +27,6 @@ WITHOUT = {
     "plan": 1,
     "report": 11,
     "report/facts": 4,
-    "serving/grpc": 5,
     "stages": 9,
     "stages/splits": 1,
     "testing": 4,
