@@ -10,9 +10,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src/modelyard"
 
 WITHOUT = {
-    ".": 6,
     "build": 6,
-    "code": 1,
     "commands": 4,
     "component": 1,
     "config": 8,
