@@ -225,6 +225,12 @@ def measured(make: Make) -> Callable[..., tuple[Report, Material]]:
     return lambda **how: measure(make(**how))
 
 
+@pytest.fixture
+def report(measured: Callable[..., tuple[Report, Material]]) -> Report:
+    """Return the report on a whole build of four variants."""
+    return measured()[0]
+
+
 def write_page(made: Collected) -> Path:
     """Write the report on `made` and return its folder."""
     report, material = measure(msgspec.json.decode(msgspec.json.encode(made), type=Collected))

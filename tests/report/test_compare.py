@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
 import pytest
 
@@ -11,37 +8,8 @@ from modelyard.report.compare import SCHEMA, ReportDiff, compare
 from modelyard.report.compare_metrics import NOISE, Intervals, MetricChange, Pair
 from modelyard.report.compare_text import markdown
 from modelyard.report.facts import Origin, Report
-from modelyard.report.material import Material
+from tests.report.reports import change, measure, row, without
 from tests.shared import there
-
-
-@pytest.fixture
-def report(measured: Callable[..., tuple[Report, Material]]) -> Report:
-    return measured()[0]
-
-
-def change(report: Report, variant: str, **fields: Any) -> Report:
-    """Return the report with other fields of one variant."""
-    variants = [msgspec.structs.replace(v, **fields) if v.name == variant else v for v in report.variants]
-    return msgspec.structs.replace(report, variants=tuple(variants))
-
-
-def measure(report: Report, variant: str, name: str, **fields: Any) -> Report:
-    """Return the report with other fields of one metric of a variant."""
-    before = there(report.variant(variant)).metrics
-    metrics = [msgspec.structs.replace(m, **fields) if m.name == name else m for m in before]
-    return change(report, variant, metrics=tuple(metrics))
-
-
-def without(report: Report, variant: str, name: str) -> Report:
-    """Return the report without a metric of a variant."""
-    return change(report, variant, metrics=tuple(m for m in there(report.variant(variant)).metrics if m.name != name))
-
-
-def row(text: str, *cells: str) -> list[str]:
-    """Return the cells of the one row of a table that has all of `cells`."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    return next(found for found in rows if set(cells) <= set(found))
 
 
 def of_v1(diff: ReportDiff, name: str) -> MetricChange:
@@ -66,28 +34,6 @@ def test_a_report_without_matrices_of_an_older_version_is_compared_by_what_it_ha
         report, variants=tuple(msgspec.structs.replace(one, confusion_matrix=None) for one in report.variants)
     )
     assert compare(older, report) == compare(report, report)
-
-
-def test_a_report_of_a_version_that_had_no_metrics_has_the_same_in_its_fields(report: Report) -> None:
-    older = msgspec.structs.replace(
-        report, variants=tuple(msgspec.structs.replace(one, metrics=()) for one in report.variants)
-    )
-    diff = compare(older, report)
-    assert [one.name for one in diff.variants[1].metrics] == [one.name for one in there(report.variant("v1")).metrics]
-    assert not any(one.differs for one in diff.variants)
-    worse = change(older, "v1", accuracy=0.5)
-    assert of_v1(compare(report, worse), "accuracy").verdict == "worse"
-
-
-def test_a_change_is_told_with_both_values_and_its_size(report: Report) -> None:
-    later = measure(measure(report, "v1", "accuracy", value=0.9), "v1", "gzip_size", value=60_000)
-    text = markdown(compare(report, later))
-    assert "**v1** ships, as before: accuracy 87.50\u00a0% → 90.00\u00a0% (+2.50 points)" in text
-    assert "gzip 75.0\u00a0kB → 60.0\u00a0kB (\N{MINUS SIGN}20.0 %)" in text
-    assert row(text, "v1")[1] == "accuracy"
-    assert row(text, "gzip") == ["", "gzip", "75.0\u00a0kB", "60.0\u00a0kB", "\N{MINUS SIGN}20.0 %", "better"]
-    assert "3 more variants are the same." in text
-    assert "| v0 " not in text
 
 
 def test_a_quality_within_its_interval_is_told_and_undecided(report: Report) -> None:
@@ -129,25 +75,6 @@ def test_a_metric_that_one_side_lacks_is_told(report: Report, verdict: str, valu
     assert row(markdown(diff), "gzip")[-1] == verdict
 
 
-def test_a_metric_whose_unit_changed_is_two_that_are_not_compared(report: Report) -> None:
-    later = measure(report, "v1", "accuracy", unit="", value=87.5)
-    found = [one for one in compare(report, later).variants[1].metrics if one.name == "accuracy"]
-    assert [(one.unit, one.verdict) for one in found] == [("", "new"), ("fraction", "gone")]
-
-
-def test_of_many_variants_that_differ_the_first_are_told(report: Report) -> None:
-    def many(gzip_size: int) -> Report:
-        one = measure(report, "v1", "gzip_size", value=gzip_size).variant("v1")
-        assert one is not None
-        variants = [msgspec.structs.replace(one, name=f"w{number:02}") for number in range(45)]
-        return msgspec.structs.replace(report, variants=tuple(variants))
-
-    text = markdown(compare(many(1000), many(900)))
-    assert "| w39 " in text
-    assert "| w40 " not in text
-    assert "5 more differ, see `--json`." in text
-
-
 def test_another_variant_ships(report: Report) -> None:
     later = msgspec.structs.replace(report, shipped="v2")
     diff = compare(report, later)
@@ -155,15 +82,6 @@ def test_another_variant_ships(report: Report) -> None:
     accuracies = there(report.variant("v1")).accuracy, there(report.variant("v2")).accuracy
     assert of_shipped(diff, "accuracy").value == Pair(*accuracies)
     assert "**v2** ships; before it was v1" in markdown(diff)
-
-
-@pytest.mark.parametrize(
-    ("shipped", "words"), [(None, "**Nothing ships**; before it was v1"), ("v1", "before it was nothing")]
-)
-def test_nothing_shipped_on_one_side(report: Report, shipped: str | None, words: str) -> None:
-    without = msgspec.structs.replace(report, shipped=None)
-    text = markdown(compare(report, without) if shipped is None else compare(without, report))
-    assert words in text
 
 
 def test_variants_that_came_and_went(report: Report) -> None:
@@ -242,15 +160,3 @@ def test_what_they_were_made_of_is_told_once_for_all_stages(report: Report) -> N
     assert f"- tool numpy: 2.0 → 2.1 ({len(report.origins)} stages)" in text
     assert "- parameter epochs: 3 → 5 (train:net)" in text
     assert "- code of trainer changed (evaluate:v1)" in text
-
-
-def test_new_notes_are_told(report: Report) -> None:
-    later = msgspec.structs.replace(report, notes=("no *variant*",))
-    assert "- note on b: no \\*variant\\*" in markdown(compare(report, later))
-
-
-def test_names_cannot_break_the_table(report: Report) -> None:
-    later = change(measure(report, "v1", "accuracy", value=0.9), "v1", name="a|b`<i>")
-    rows = [line for line in markdown(compare(report, later)).splitlines() if line.startswith("|")]
-    assert len(rows) > 2
-    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1

@@ -20,7 +20,7 @@ def main(request: str, result: str) -> int:
     try:
         _render(collected)
     except Exception as exc:
-        answer = Result(failure=Failure(_explain(exc), traceback.format_exc()))
+        answer = Result(failure=Failure(_explain(exc, collected.out), traceback.format_exc()))
     write_json(Path(result), answer)
     return 0 if answer.failure is None else 1
 
@@ -33,13 +33,14 @@ def _render(collected: Collected) -> None:
     write(report, material, Path(collected.folder), Path(collected.out))
 
 
-def _explain(exc: Exception) -> str:
+def _explain(exc: Exception, out: str) -> str:
+    """Return a mistake in words; a full disk names no file, and what is written is in the folder `out`."""
     if isinstance(exc, ModelyardError):
         return f"report: {exc}"
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"report: needs the module {exc.name!r}, which is not installed\n  {how_to_install(exc.name, 'report')}"
     if isinstance(exc, OSError):
-        return f"report: {exc.filename}: {exc.strerror}\n  mend this, or wait for a build that is running, then run `doit report` again"
+        return f"report: {exc.filename or out}: {exc.strerror or exc}\n  mend this, or wait for a build that is running, then run `doit report` again"
     return f"report: {type(exc).__name__}: {exc}\n  MODELYARD_DEBUG=1 shows the traceback"
 
 

@@ -254,13 +254,15 @@ def _classes(
     ordered: Sequence[VariantFacts],
 ) -> ClassTable | None:
     groups = {one.name: metric.per_group for one in ordered if (metric := one.metric(quality.name))}
-    names = next((list(found) for found in groups.values() if found), [])
-    if not names:
+    known = next((found for found in groups.values() if found), {})
+    if not known:
         return None
-    fitting = [one for one in ordered if list(groups.get(one.name, ())) == names]
+    counts = {one.name: one.test for one in _counted(report.dataset, quality)}
+    counts = counts if counts.keys() == known.keys() else {}
+    names = list(counts or known)  # an evaluation's file has the groups by name, the data set has the labels' order
+    fitting = [one for one in ordered if groups.get(one.name, {}).keys() == known.keys()]
+    groups = {one.name: {name: groups[one.name][name] for name in names} for one in fitting}
     columns = [Column(variant=one, values=list(groups[one.name].values())) for one in fitting[:_COLUMNS]]
-    classes = _counted(report.dataset, quality)
-    samples = [one.test for one in classes] if [one.name for one in classes] == names else []
     plot, shown = "", 0
     if baseline and focus and focus is not baseline and focus in fitting and baseline in fitting:
         old, new = groups[baseline.name], groups[focus.name]
@@ -270,7 +272,7 @@ def _classes(
         plot = (
             class_changes([n for n, _ in chosen], [c for _, c in chosen], quality, "classes", title) if chosen else ""
         )
-    return ClassTable(names=names, samples=samples, columns=columns, plot=plot, shown=shown)
+    return ClassTable(names=names, samples=list(counts.values()), columns=columns, plot=plot, shown=shown)
 
 
 def _counted(dataset: DatasetSummary | None, quality: Quantity) -> tuple[ClassFacts, ...]:
