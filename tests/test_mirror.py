@@ -23,8 +23,6 @@ WITHOUT = {
     "launch": 5,
     "metrics": 3,
     "plan": 1,
-    "report": 11,
-    "report/facts": 4,
     "stages": 9,
     "stages/splits": 1,
 }

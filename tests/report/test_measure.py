@@ -2,14 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from modelyard.errors import DataError
 from modelyard.metrics.intervals import mcnemar
-from modelyard.report.examples import examples
 from modelyard.report.facts import Against, Report
 from modelyard.report.material import Material
 from modelyard.report.measure import measure
@@ -60,27 +57,6 @@ def test_gates_are_judged_without_a_selection(measured: Callable[..., tuple[Repo
     assert report.gates == {"min_accuracy": 0.88, "undecided": "measured"}
 
 
-@pytest.mark.parametrize(
-    ("how", "note"),
-    [
-        ({"built": ()}, "no variant is measured"),
-        ({"built": ("dataset", "evaluate"), "failure": "no variant meets every gate"}, "no variant meets every gate"),
-        ({"built": ("dataset", "evaluate")}, "nothing ships: select:project is missing"),
-        ({"built": ("dataset", "train", "evaluate", "select")}, "there is no image"),
-        ({"built": ("dataset",)}, "missing: train:net, evaluate:v0"),
-    ],
-)
-def test_what_is_missing_is_a_note(
-    measured: Callable[..., tuple[Report, Material]], how: dict[str, Any], note: str
-) -> None:
-    report, _ = measured(**how)
-    assert any(note in one for one in report.notes), report.notes
-
-
-def test_a_whole_build_has_no_notes(measured: Callable[..., tuple[Report, Material]]) -> None:
-    assert measured()[0].notes == ()
-
-
 def test_what_was_measured_on_other_data_is_not_compared(make: Make) -> None:
     made = make(variants=3)
     stale = msgspec.structs.replace(made.variants["v1"], data="f" * 64)
@@ -102,27 +78,6 @@ def test_a_baseline_trained_as_long_that_was_measured_on_other_data_is_not_compa
     assert there(report.variant("v1")).compared_with == "v0"
     assert there(report.variant("v1")).trained_unlike == "v3 is not measured on the same data"
     assert there(report.variant("v3")).trained_unlike == ""
-
-
-def test_nothing_is_shown_of_samples_that_are_no_longer_there(make: Make) -> None:
-    made = make()
-    stages = [msgspec.structs.replace(s, digest="f" * 64) if s.stage == made.dataset else s for s in made.stages]
-    report, material = measure(msgspec.structs.replace(made, stages=tuple(stages)))
-    assert [one.against_baseline for one in report.variants] == [None] * 4
-    assert examples(report, material) == {}
-    assert there(report.variant("v1")).compared_with == "v0"  # the two were measured on the same
-
-
-def test_a_damaged_artifact_is_named(make: Make) -> None:
-    made = make()
-    file = Path(made.variants["v1"].evaluation) / "evaluation.json"
-    file.write_text("{")
-    with pytest.raises(DataError, match=r"evaluation\.json"):
-        measure(made)
-    file = Path(made.variants["v0"].evaluation) / "answers.npy"
-    file.write_bytes(b"no array")
-    with pytest.raises(DataError, match=r"answers\.npy"):
-        measure(made)
 
 
 def test_a_history_that_is_none_is_left_out(make: Make) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from modelyard.rendering.templates import TemplateError
-from modelyard.report.words import markdown_text
 from tests.report.conftest import Make, collected, write_page
 
 HOSTILE = (
@@ -230,17 +229,3 @@ def test_a_project_overrides_a_block(make: Make) -> None:
     (place / "index.html.j2").write_text("{{ reprot.project }}")
     with pytest.raises(TemplateError, match="did you mean 'report'"):
         write_page(made)
-
-
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("a_b", r"a\_b"),
-        ("x|y\nz", r"x\|y z"),
-        ("<b>", r"\<b\>"),
-        ("@team #12", "@\u200bteam #\u200b12"),
-        (r"\\", r"\\\\"),
-    ],
-)
-def test_text_means_itself_in_markdown(text: str, escaped: str) -> None:
-    assert markdown_text(text) == escaped
