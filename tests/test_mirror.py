@@ -14,7 +14,6 @@ WITHOUT = {
     "commands": 4,
     "component": 1,
     "config": 8,
-    "contexts": 5,
     "execution": 7,
     "frontend": 3,
     "hookspecs": 9,
