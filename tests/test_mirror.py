@@ -19,7 +19,6 @@ WITHOUT = {
     "hookspecs": 9,
     "kubernetes": 10,
     "kubernetes/deploying": 3,
-    "launch": 5,
     "metrics": 3,
     "plan": 1,
     "stages": 9,

@@ -9,7 +9,7 @@ import pytest
 from tests.configs import Load
 
 from modelyard.launch import python_server
-from modelyard.launch.handlers import handlers_of, lay_out, setting
+from modelyard.launch.handlers import handlers_of, lay_out
 from modelyard.plan.planner import build_plan
 from modelyard.stage_settings import ServerSettings
 
@@ -59,16 +59,3 @@ def test_their_code_and_what_it_needs_are_in_the_image(load: Load, tmp_path: Pat
     assert [one["open"] for one in said["before"]] == ["modelyard_handlers:image_decode"]
     assert said["before"][0]["params"]["size"] == [8, 8]
     assert [one["name"] for one in said["after"]] == ["softmax", "top-labels"]
-
-
-def test_assets_are_where_the_server_is_told(load: Load, tmp_path: Path) -> None:
-    names = tmp_path / "names.txt"
-    names.write_text("a\nb\n")
-    config = load({HANDLERS: f'after = [{{ use = "top-labels", labels = "{names}" }}]'})
-    handlers = handlers_of(build_plan(config, load.plugins).stages["image:some-project"].uses)
-    lay_out(handlers, config.project, tmp_path / "app", [])
-    there = json.loads(setting(handlers, "/app")["MODELYARD_HANDLERS"])["after"][0]["params"]["labels"]
-    here = json.loads(setting(handlers)["MODELYARD_HANDLERS"])["after"][0]["params"]["labels"]
-    assert there == "/app/handler_assets/after-1/labels/names.txt"
-    assert (tmp_path / there.removeprefix("/")).read_text() == "a\nb\n"
-    assert here == str(names)
