@@ -52,6 +52,9 @@ def test_anything_else_is_a_config_error_that_says_where(value: Any) -> None:
         (float("nan"), "nan cannot be read"),
         (0, "less than one byte"),
         (-3, "less than one byte"),
+        (10**400, "cannot be read"),
+        ("9" * 400, "is too large"),
+        (f"{'9' * 305} GB", "is too large"),
     ],
 )
 def test_what_is_wrong_with_a_size_is_said(value: str | bool | float, message: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from modelyard.errors import ConfigError, did_you_mean
 
@@ -65,7 +65,7 @@ def parse_duration_ms(value: str | float, where: str | KeyPlace) -> float:
 
 
 def _parse(value: str | float, units: Mapping[str, float], plain: str, where: str | KeyPlace, allowed: str) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if is_finite(value):
         return float(value)
     match = re.fullmatch(_QUANTITY, value) if isinstance(value, str) else None
     if match is None:
@@ -75,7 +75,16 @@ def _parse(value: str | float, units: Mapping[str, float], plain: str, where: st
     if (unit or plain) not in units:
         msg = f"{where}: {value!r}: unknown unit {unit!r}{_nearest(unit, units)}\n  units: {', '.join(units)}"
         raise ConfigError(msg)
-    return float(number) * units[unit or plain]
+    found = float(number) * units[unit or plain]
+    if not is_finite(found):
+        msg = f"{where}: {value!r} is too large\n  allowed: {allowed}"
+        raise ConfigError(msg)
+    return found
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Tell whether a value is a number that a float can hold: a whole number in TOML may be larger."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _nearest(unit: str, units: Mapping[str, float]) -> str:

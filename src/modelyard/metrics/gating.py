@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from modelyard.errors import ConfigError
 from modelyard.metrics import Quantity
 from modelyard.params import Fraction, PositiveFloat
-from modelyard.units import parse_duration_ms, parse_size
+from modelyard.units import is_finite, parse_duration_ms, parse_size
 
 if TYPE_CHECKING:
     from modelyard.toml.places import KeyPlace
@@ -90,26 +90,22 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _fraction(value: Any, where: str | KeyPlace) -> float:
-    if _is_number(value) and 0 <= value <= 1:
+    if is_finite(value) and 0 <= value <= 1:
         return float(value)
     msg = f"{where}: {value!r} is not allowed\n  allowed: a fraction from 0 to 1, for instance 0.02 for two points"
     raise ConfigError(msg)
 
 
 def _ratio(value: Any, where: str | KeyPlace) -> float:
-    if _is_number(value) and 0 < value < float("inf"):
+    if is_finite(value) and value > 0:
         return float(value)
     msg = f"{where}: {value!r} is not allowed\n  allowed: a number above 0, for instance 0.5 for half of the baseline's"
     raise ConfigError(msg)
 
 
 def _number(value: Any, where: str | KeyPlace) -> float:
-    if _is_number(value) and abs(value) < float("inf"):
+    if is_finite(value):
         return float(value)
     msg = f"{where}: {value!r} is not allowed\n  allowed: a number"
     raise ConfigError(msg)
