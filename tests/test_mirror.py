@@ -13,7 +13,6 @@ WITHOUT = {
     "build": 6,
     "commands": 4,
     "component": 1,
-    "config": 8,
     "execution": 7,
     "frontend": 3,
     "hookspecs": 9,
