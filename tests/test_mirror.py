@@ -15,7 +15,6 @@ WITHOUT = {
     "component": 1,
     "execution": 7,
     "frontend": 3,
-    "hookspecs": 9,
     "kubernetes": 10,
     "kubernetes/deploying": 3,
     "metrics": 3,

@@ -69,7 +69,7 @@ class HandlerTraits(Ships, ComponentTraits, total=False):
 
 
 class Connects(TypedDict):
-    """What a source must say: the package of its client, and the URLs that it connects to, each scheme with its usual port."""
+    """What a source must say: the package of its client, and `schemes`, those of the URLs that it connects to with their usual ports."""
 
     client: Path
     schemes: Mapping[str, int]
