@@ -12,13 +12,10 @@ CORE = ROOT / "src/modelyard"
 WITHOUT = {
     "build": 6,
     "commands": 4,
-    "component": 1,
     "execution": 7,
     "frontend": 3,
     "kubernetes": 10,
     "kubernetes/deploying": 3,
-    "metrics": 3,
-    "plan": 1,
     "stages": 9,
     "stages/splits": 1,
 }
