@@ -22,7 +22,7 @@ from modelyard.concurrency.once import once
 from modelyard.errors import StoreError
 from modelyard.execution.runner import StageRunner
 from modelyard.files.atomic import replace_folder
-from modelyard.files.json import write_json
+from modelyard.files.json import write_bytes
 from modelyard.files.manifest import Manifest
 from modelyard.keys import machine
 from modelyard.project.aside import spare
@@ -192,7 +192,7 @@ class Maker:
         The digests that are written down are those of each file when it was hashed, or written: one that changes behind that is hashed again.
         """
         out, target = scratch / "out", self._workspace.folder(stage)
-        write_json(out / RECORD, record)
+        write_bytes(out / RECORD, record.text)
         target.parent.mkdir(parents=True, exist_ok=True)
         spare(stage, self._workspace, [self._present(stage), record.outputs], self._table, self._tell)
         replace_folder(target, out, scratch)

@@ -20,7 +20,7 @@ import msgspec
 from modelyard.code.imports import installed_folders
 from modelyard.code.lookups import Mark
 from modelyard.code.modules import Modules, Places
-from modelyard.code.versions import installed_version
+from modelyard.code.versions import distributions_with, installed_version
 from modelyard.files.digests import DigestTable
 from modelyard.files.json import decode
 
@@ -78,6 +78,11 @@ class Closure(msgspec.Struct, dict=True):
         meanings = sorted((_module_name(label, packages), sorted(parts.items())) for label, parts in self.files.items())
         return hashlib.sha256(msgspec.json.encode(meanings)).hexdigest()
 
+    @functools.cached_property
+    def facts(self) -> dict[str, dict[str, str]]:
+        """What records keep of `files`: 12 hex digits of each digest. Stages that stand on the same code share it."""
+        return {file: {name: digest[:12] for name, digest in parts.items()} for file, parts in self.files.items()}
+
 
 def _module_name(label: str, packages: Collection[str]) -> str:
     """Return the last part of a module's name: that of its file, or of the folder that is its package.
@@ -133,7 +138,6 @@ class CodeIndex:
         self._digests: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._distributions: dict[str, dict[str, str]] = {}
         self._closures: dict[tuple[Path, ...], Closure] = {}
-        self._owners: dict[str, list[str]] | None = None
 
     def _recall(self) -> None:
         """Begin with what an earlier process kept, if all of it still stands."""
@@ -272,21 +276,15 @@ class CodeIndex:
             return {name: installed_version(name) for name in self._owners_of(top)}
 
     def _owners_of(self, top: str) -> list[str]:
-        """Return which distributions own a top-level module."""
-        if self._owners is None:
-            self._owners = self._read_owners()
-        return self._owners.get(top, [])
-
-    def _read_owners(self) -> dict[str, list[str]]:
-        """Return which distributions own each top-level module; slow, so it is kept until something is installed."""
+        """Return which distributions own a top-level module: a question to each of them, so it is kept until something is installed."""
         folders = installed_folders()
         stamps = [folder.stat().st_mtime_ns for folder in map(Path, folders) if folder.is_dir()]
-        note = f"owners {folders} {stamps}"
+        note = f"owners of {top} {folders} {stamps}"
         known = self._table.note(note)
         if known is None:
-            known = msgspec.json.encode(dict(importlib.metadata.packages_distributions()))
+            known = msgspec.json.encode(distributions_with(top))
             self._table.write_note(note, known)
-        return decode(known, dict[str, list[str]])
+        return decode(known, list[str])
 
 
 def _never_shapes_bytes(name: str) -> bool:

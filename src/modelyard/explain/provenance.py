@@ -7,9 +7,12 @@ artifact was replaced since.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 import platform
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +27,7 @@ from modelyard.files.json import find_json, write_json
 from modelyard.files.manifest import manifest_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from modelyard.build.state import BuildState
     from modelyard.stage import Stage
@@ -95,6 +98,7 @@ class Link(msgspec.Struct, frozen=True):
 def write_build(state: BuildState) -> None:
     """Write `artifacts/build.json`: what every artifact that is there was made of. Readers see all of it or nothing."""
     links = [Link(s, r) for s in state.plan.stages.values() if (r := state.workspace.record(s)) is not None]
+    present = {link.stage.id: link.record for link in links}
     commit, clean = split_commit(state.workspace.commit)
     build = {
         "format": 1,
@@ -102,7 +106,7 @@ def write_build(state: BuildState) -> None:
         "builder": builder(),
         "source": {"commit": commit, "clean": clean},
         "finished": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
-        "stages": {link.stage.id: facts(state, link) for link in links},
+        "stages": {link.stage.id: facts(state, link, present) for link in links},
         "images": {link.stage.id: image for link in links if (image := image_of(state, link))},
     }
     with state.workspace.scratch() as scratch, replacing(state.workspace.artifacts / "build.json", scratch) as draft:
@@ -119,8 +123,14 @@ def split_commit(git: str) -> tuple[str, bool | None]:
     return (git.rstrip("+"), not git.endswith("+")) if git else ("", None)
 
 
-def facts(state: BuildState, link: Link) -> StageFacts:
-    """Return what the artifact of `link` was made of."""
+def facts(state: BuildState, link: Link, present: Mapping[str, Record] = MappingProxyType({})) -> StageFacts:
+    """Return what the artifact of `link` was made of.
+
+    Args:
+        state: the project's.
+        link: the artifact.
+        present: records of artifacts that have been read already, by stage.
+    """
     record = link.record
     groups: dict[str, dict[str, Any]] = {}
     for (kind, role, name), value in named(record.parts, input_files(link.stage)):
@@ -129,12 +139,12 @@ def facts(state: BuildState, link: Link) -> StageFacts:
     return StageFacts(
         key=record.key,
         digest=record.digest,
-        inputs={role: _input(state, read) for role, read in record.inputs.items()},
+        inputs={role: _input(state, read, present) for role, read in record.inputs.items()},
         components=groups.get("components", {}),
         parameters=groups.get("parameters", {}),
         files=groups.get("files", {}),
         code=groups.get("code", {}),
-        sources={file: _meaning(parts) for file, parts in record.code.items()},
+        sources={file: _meaning(tuple(parts.items())) for file, parts in record.code.items()},
         tools=groups.get("tools", {}),
         environment=groups.get("environment", {}),
         commit=commit,
@@ -157,21 +167,23 @@ _GROUPS = {
 }
 
 
-def _meaning(parts: dict[str, str]) -> str:
-    return hashlib.sha256(msgspec.json.encode(sorted(parts.items()))).hexdigest()[:16]
+@functools.lru_cache(maxsize=4096)
+def _meaning(parts: tuple[tuple[str, str], ...]) -> str:
+    return hashlib.sha256(msgspec.json.encode(sorted(parts))).hexdigest()[:16]
 
 
-def _input(state: BuildState, read: InputRecord) -> InputFacts:
-    link = source(state, read)
+def _input(state: BuildState, read: InputRecord, present: Mapping[str, Record]) -> InputFacts:
+    link = source(state, read, present)
     return InputFacts(stage=read.stage, part=read.part, digest=read.digest, key=link.record.key if link else None)
 
 
-def source(state: BuildState, read: InputRecord) -> Link | None:
+def source(state: BuildState, read: InputRecord, present: Mapping[str, Record] = MappingProxyType({})) -> Link | None:
     """Return the result that gave a stage what it read: the artifact that is there, else one that the store keeps."""
     stage = state.plan.stages.get(read.stage)
     if stage is None:
         return None
-    found = (record for record in records(state, stage) if _has(record, read))
+    known = [present[read.stage]] if read.stage in present else ()
+    found = (record for record in itertools.chain(known, records(state, stage)) if _has(record, read))
     record = next(found, None)
     return Link(stage, record) if record else None
 

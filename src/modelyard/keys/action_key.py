@@ -116,11 +116,7 @@ class Fingerprinter:
 
     def code(self, stage: Stage) -> dict[str, dict[str, str]]:
         """Return the code that `stage` stands on: for each file, the digest of each function (12 hex digits)."""
-        return {
-            file: {name: digest[:12] for name, digest in parts.items()}
-            for c in self._closures(stage)
-            for file, parts in c.files.items()
-        }
+        return {file: parts for c in self._closures(stage) for file, parts in c.facts.items()}
 
     def sources(self, stage: Stage) -> dict[str, Mark]:
         """Return the files of the code that `stage` stands on, each with what the file system said of it when it was read."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import sys
-from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING
+
+from modelyard.code.versions import distributions_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,11 +67,10 @@ def missing(files: Iterable[Path], project: Path, pinned: frozenset[str]) -> Ite
         project: the project's folder; what it holds goes along.
         pinned: the names of the distributions that there are, normalized.
     """
-    owners = packages_distributions()
     for file in files:
         found = Imports(file.read_text(encoding="utf-8"))
         for name in sorted((found.at_once | found.later) - sys.stdlib_module_names - _OURS):
-            distributions = [] if _is_own(project, name) else owners.get(name, [])
+            distributions = [] if _is_own(project, name) else distributions_with(name)
             if distributions and not pinned & {*map(normal, distributions)}:
                 yield distributions[0]
 

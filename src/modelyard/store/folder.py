@@ -29,7 +29,7 @@ from modelyard.errors import StoreError
 from modelyard.files.atomic import Batch
 from modelyard.files.digests import DigestTable, signature
 from modelyard.files.hashing import hash_file
-from modelyard.files.json import read_bytes, write_json
+from modelyard.files.json import read_bytes, write_bytes
 from modelyard.files.locks import hold, share
 from modelyard.files.manifest import FileEntry, Manifest
 from modelyard.files.scratch import Scratch
@@ -284,7 +284,7 @@ class StoreFolder:
 
     def _put_trace(self, batch: Batch, record: Record) -> None:
         draft = batch.draft()
-        write_json(Path(draft), record)
+        write_bytes(draft, record.text)
         batch.put(draft, self.trace_file(record.key))
 
 

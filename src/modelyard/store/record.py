@@ -3,6 +3,7 @@
 Annotations are evaluated here at once, not kept as text: msgspec compiles each text, in every `doit`.
 """
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.files.json import decode
+from modelyard.files.json import as_json, decode
 from modelyard.files.manifest import Manifest, manifest_digest
 
 RECORD = "stage.json"
@@ -37,7 +38,7 @@ class Accepted(msgspec.Struct, frozen=True):
     from_key: str
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """`stage.json`: what a stage made and of what.
 
     Attributes:
@@ -79,6 +80,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     made_on: str = ""
     reproducible: bool = True
     accepted: Accepted | None = None
+
+    @functools.cached_property
+    def text(self) -> bytes:
+        """The record as files have it, which is written twice of each result: beside its outputs, and to the store."""
+        return as_json(self)
 
 
 class Brief(msgspec.Struct, frozen=True):

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from modelyard.concurrency.deadlines import within
 from modelyard.errors import ConfigError, StoreError
 from modelyard.files.hashing import hash_file
-from modelyard.files.json import as_json
 from modelyard.files.manifest import FileEntry
 from modelyard.store.file_system import (
     NEEDS,
@@ -200,7 +199,7 @@ class Remote:
 
     def put_trace(self, record: Record) -> bool:
         """Let `record` stand for its key, unless another build has put one there meanwhile; tell whether one is there."""
-        name, data, replace = trace_name(record.key), as_json(record), record.key in self._untrusted
+        name, data, replace = trace_name(record.key), record.text, record.key in self._untrusted
         return bool(self._try(lambda fs, root: put_new(fs, f"{root}/{name}", data, replace=replace)))
 
     def save(self, name: str, data: bytes) -> bool:
