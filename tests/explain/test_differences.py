@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -15,6 +16,7 @@ from modelyard.explain.differences import (
     compare_values,
     same,
     say,
+    show,
 )
 from modelyard.files.manifest import FileEntry
 
@@ -125,7 +127,12 @@ def test_changes_lead_from_old_to_new(old: Any, new: Any) -> None:
 @given(parts, parts)
 def test_every_change_can_be_said_on_one_line(old: Any, new: Any) -> None:
     for change in compare_parts(old, new):
-        assert say(change).isprintable() or "\n" not in say(change)
+        assert "\n" not in say(change)
+
+
+@pytest.mark.parametrize("text", ["\n", "one\ntwo", "\x1b[31m", ""])
+def test_a_text_that_is_no_line_is_quoted(text: str) -> None:
+    assert show(text) == repr(text)
 
 
 @given(code, code)

@@ -188,11 +188,13 @@ def _verbs(change: CodeChange) -> tuple[tuple[tuple[str, ...], str], ...]:
 
 
 def show(value: Any) -> str:
-    """Return a value as a person reads it: digests short, a missing one as `none`."""
+    """Return a value as a person reads it, on one line: digests short, a missing one as `none`."""
     if value is UNSET:
         return "(none)"
     if isinstance(value, str):
-        return value[:12] if re.fullmatch(_DIGEST, value) else value or "''"
+        if re.fullmatch(_DIGEST, value):
+            return value[:12]
+        return value if value and value.isprintable() else repr(value)
     if isinstance(value, float):
         return f"{value:.6g}"
     return "not set" if value is None else msgspec.json.encode(value).decode()
