@@ -16,7 +16,6 @@ from tests.kubernetes.changes import IMAGE
 from modelyard.errors import StageFailed
 from modelyard.kubernetes.checking import check, enforce
 from modelyard.kubernetes.findings import RULES, Finding
-from modelyard.kubernetes.schema import schema_findings
 
 WARNING = Finding("replicas", "warning", "Deployment/a", "runs 1 replica", "run 2")
 ERROR = Finding("seccomp", "error", "Deployment/a", "no profile", "set one")
@@ -51,22 +50,3 @@ def test_errors_come_first(good: list[dict[str, Any]]) -> None:
     severities = [finding.severity for finding in check(good)]
     assert severities == sorted(severities)
     assert set(severities) == {"error", "warning"}
-
-
-def test_a_misspelt_field_is_found_by_the_schema(good: list[dict[str, Any]]) -> None:
-    pytest.importorskip("kubernetes_validate")
-    next(one for one in good if one["kind"] == "Service")["spec"]["selektor"] = {}
-    (finding,) = schema_findings(good, "1.32")
-    assert "selektor" in finding.message
-    assert finding.subject == "Service/digits"
-
-
-def test_a_kind_that_the_version_does_not_have_is_found(good: list[dict[str, Any]]) -> None:
-    pytest.importorskip("kubernetes_validate")
-    good[0]["apiVersion"] = "v2"
-    assert [finding.rule for finding in schema_findings(good, "1.32")] == ["schema"]
-
-
-def test_a_version_newer_than_the_schemas_is_checked_with_the_newest(good: list[dict[str, Any]]) -> None:
-    pytest.importorskip("kubernetes_validate")
-    assert schema_findings(good, "1.99") == []

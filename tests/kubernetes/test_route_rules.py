@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.kubernetes.changes import assert_found, assert_left_alone, both, broken, cases, drop, of, put
 
-from modelyard.kubernetes.objects import kind as kind_of
-from modelyard.kubernetes.schema import schema_findings
-
 if TYPE_CHECKING:
     from tests.kubernetes.changes import Case, Change, Objects
 
@@ -80,39 +77,3 @@ def test_a_rule_leaves_alone_what_is_allowed(good: Objects, rule: str, change: C
 def test_of_a_service_that_is_not_there_no_more_is_said(good: Objects) -> None:
     backend(name="other")(good)
     assert [finding.rule for finding in broken(good)] == ["route-backend"]
-
-
-@pytest.mark.parametrize(
-    ("which", "path", "value", "said"),
-    [
-        ("HTTPRoute", "hostname", ["a.example"], "'hostname' was unexpected"),
-        ("HTTPRoute", "hostnames", ["A_b"], "'A_b' does not match"),
-        ("HTTPRoute", "parentRefs", [{"namespace": "infra"}], "'name' is a required property"),
-        ("BackendTLSPolicy", "targetRefs", [], "[] "),
-        ("BackendTLSPolicy", "validation", {}, "'hostname' is a required property"),
-    ],
-)
-def test_the_schema_of_the_gateway_api_is_held_to(
-    good: Objects, which: str, path: str, value: object, said: str
-) -> None:
-    pytest.importorskip("kubernetes_validate")
-    assert schema_findings(good, "1.32") == []
-    of(good, which)["spec"][path] = value
-    [finding] = schema_findings(good, "1.32")
-    assert (finding.subject, said in finding.message) == (f"{which}/digits", True), finding.message
-
-
-@pytest.mark.parametrize(
-    ("version", "own"),
-    [
-        ("v1", True),
-        ("apps/v1", True),
-        ("rbac.authorization.k8s.io/v1", True),
-        ("networking.k8s.io/v1", True),
-        ("gateway.networking.k8s.io/v1", False),
-        ("snapshot.storage.k8s.io/v1", False),
-        ("monitoring.coreos.com/v1", False),
-    ],
-)
-def test_what_is_installed_into_a_cluster_is_not_kubernetes_own(version: str, own: bool) -> None:
-    assert ("/" not in kind_of({"apiVersion": version, "kind": "A"})) is own

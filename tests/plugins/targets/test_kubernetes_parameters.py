@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,15 +11,12 @@ from tests.plugins.targets.kubernetes_objects import ALL, looked_at, objects, po
 from tests.targets import kubernetes
 
 from modelyard.errors import ConfigError
-from modelyard.kubernetes.parameters import _QUANTITIES
 from modelyard.kubernetes.rendered import Checked
-from modelyard.kubernetes.syntax import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelyard.contexts import TargetContext
-    from modelyard.plugins.load import Plugins
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
     [
@@ -217,17 +213,3 @@ def test_all_that_is_wrong_is_said_at_once(accept: Callable[..., None]) -> None:
         "max_replicas",
         "memory",
     ]
-
-
-def test_what_is_left_out_is_a_quantity(built_ins: Plugins) -> None:
-    parameters = built_ins.get("target", "kubernetes", "test").parameters
-    assert {key: parameters[key].default for key in _QUANTITIES} == _QUANTITIES
-    for value in filter(None, _QUANTITIES.values()):
-        assert (quantity(value) or 0) > 0
-
-
-@pytest.mark.parametrize("user", ["root", "0:0", "65532", "app:app", ""])
-def test_an_image_without_a_numeric_user_is_refused(context: Callable[..., TargetContext], user: str) -> None:
-    image = msgspec.structs.replace(context().image, user=user)
-    with pytest.raises(ConfigError, match="the image runs as"):
-        kubernetes(context(image=image))
