@@ -14,7 +14,6 @@ WITHOUT = {
     "commands": 4,
     "execution": 7,
     "frontend": 3,
-    "kubernetes/deploying": 3,
     "stages": 9,
     "stages/splits": 1,
 }

@@ -28,16 +28,6 @@ def test_a_deploy_says_where_and_what_and_waits_for_every_pod(deployer: Deployer
 
 
 @pytest.mark.usefixtures("deployed_once")
-def test_an_unchanged_project_changes_nothing(deployer: Deployer, cluster: Cluster) -> None:
-    before = {path: one["metadata"]["resourceVersion"] for path, one in cluster.objects.items()}
-    cluster.written.clear()
-    said = deployer()
-    assert said[-2:] == ["  unchanged 7 objects", f"unchanged: render {deployer.renders[0][:12]} runs"]
-    assert cluster.written == []
-    assert {path: one["metadata"]["resourceVersion"] for path, one in cluster.objects.items()} == before
-
-
-@pytest.mark.usefixtures("deployed_once")
 def test_kubectl_and_deploy_can_be_used_in_turn(deployer: Deployer, cluster: Cluster) -> None:
     folder = str(deployer.folder / deployer.render(log_level="debug"))
     kubectl("apply", "--server-side", "-k", folder)

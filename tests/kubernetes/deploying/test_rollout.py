@@ -3,8 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kubernetes.deployed import DEPLOYMENT, waiting
-from tests.kubernetes.deployment_controller import reconcile
+from tests.kubernetes.deployed import waiting
 
 from modelyard.errors import StageFailed
 from modelyard.kubernetes.deploying import rollout
@@ -59,14 +58,3 @@ def test_the_clusters_warnings_are_told_once_while_nothing_changes(
         deployer(rollout_timeout_s=3)
     told = [line for line in deployer.said if "FailedMount" in line]
     assert told == [f"  event FailedMount on {', '.join(names)}: the Secret has no key 'tls.key'"]
-
-
-def test_a_render_that_gets_ready_later_is_one_to_go_back_to(deployer: Deployer, cluster: Cluster) -> None:
-    cluster.statuses["sha256"] = waiting("ContainerCreating")
-    with pytest.raises(StageFailed, match="not within 1 s"):
-        deployer(rollout_timeout_s=1)
-    cluster.statuses.clear()
-    reconcile(cluster, DEPLOYMENT)
-    first = deployer.renders[0][:12]
-    assert deployer()[-1] == f"unchanged: render {first} runs"
-    assert deployer(port=9090)[-1].endswith(f"go back: doit deploy:kubernetes --to {first}")
