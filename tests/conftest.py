@@ -50,6 +50,7 @@ QUICK = (
     "explain",
     "files",
     "frontend",
+    "hookspecs",
     "keys",
     "launch",
     "plan",
