@@ -18,7 +18,7 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
 from modelyard.build.verdict import in_words
-from modelyard.commands.wording import STATE, dodo_error, hear_no_more, option_error, task_error
+from modelyard.commands.wording import STATE, STAYS, dodo_error, hear_no_more, option_error, task_error
 
 
 class _Told:
@@ -80,10 +80,13 @@ class Info(_Told, DoitInfo):  # type: ignore[misc]
     """The command `info`."""
 
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
-        """Show the task; doit's own looks it up without a word if there is none."""
+        """Show the task; doit's own looks it up without a word if there is none, and shows what modelyard keeps in its `meta`."""
         for name in pos_args[:1]:
-            if all(task.name != name for task in self.task_list):
+            found = [task for task in self.task_list if task.name == name]
+            if not found:
                 raise self._no_task(name)
+            for task in found:
+                task.meta = {key: value for key, value in (task.meta or {}).items() if key not in (STATE, STAYS)}
         return int(super()._execute(pos_args, hide_status) or 0)
 
 
