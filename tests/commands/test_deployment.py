@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from modelyard.build.engine import Engine
-from modelyard.commands.foreground import foreground_tasks
-from modelyard.project.load import load
-from modelyard.testing import write_small_project
 
 if TYPE_CHECKING:
     from tests.commands.conftest import Run
@@ -110,16 +104,3 @@ def test_undeploy_waits_for_no_build_and_needs_to_know_what_was_rendered(project
     run("render:here")
     assert run("undeploy", "--yes", "targets.here.text=two").returncode == 0
     assert [(one["task"], one["text"]) for one in told(project)] == [("undeploy:here", "one")]
-
-
-def push_needs(project: Path) -> list[str]:
-    with closing(Engine(load(project))) as engine:
-        [_, task] = foreground_tasks(engine, "push", "")  # the group comes first
-    needs: list[str] = task["file_dep"]
-    return needs
-
-
-def test_push_waits_for_the_check_of_the_image_where_there_is_one(toy: Path, tmp_path: Path) -> None:
-    small = write_small_project(tmp_path / "small")
-    assert push_needs(small) == ["artifacts/check/small/stage.json"]
-    assert push_needs(toy) == ["artifacts/image/toy/image.json"], "its plugin takes the check away"
