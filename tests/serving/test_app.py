@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +27,7 @@ from modelyard.serving.mounted import Mounted
 from modelyard.serving.repository import Open, Repository
 from modelyard.serving.served import Served
 from modelyard.serving.tensor_facts import Input, Output
-from modelyard.serving.traces import Sampler, Tracer
+from modelyard.serving.traces import Sampler, Span, Tracer
 
 FLOAT = np.dtype("float32")
 PREDICT = b'{"instances": [[1, 2]]}'
@@ -61,7 +62,13 @@ def make() -> Iterator[Make]:
     """Makes the app of a model, or of one more for each name, on a loop that does not run."""
     loop, engines, boards = asyncio.new_event_loop(), list[Engine](), list[Board]()
 
-    def app(*names: str, auth: BasicAuth | None = None, ready: bool = True, body: int = 1000) -> App:
+    def app(
+        *names: str,
+        auth: BasicAuth | None = None,
+        ready: bool = True,
+        body: int = 1000,
+        tracer: Tracer | None = None,
+    ) -> App:
         boards.append(Board(1, max(1, len(names))))
         metrics = Metrics(boards[-1], 0, *({"name": name, "version": "1"} for name in names or ("m",)))
         models = []
@@ -72,7 +79,7 @@ def make() -> Iterator[Make]:
             limits = Limits.of(model.inputs.values(), 8, body * (number + 1), 1 << 20)
             models.append(Open(model, engines[-1], limits))
         who = Mounted((), lambda: auth or BasicAuth(None, None))
-        return App(who, Repository(models), metrics, Tracer(Sampler()), lambda: ready, loop)
+        return App(who, Repository(models), metrics, tracer or Tracer(Sampler()), lambda: ready, loop)
 
     yield app
     for engine in engines:
@@ -214,6 +221,35 @@ def counted(app: App, labels: str) -> float:
     )
 
 
+def in_progress(app: App) -> int:
+    (line,) = re.findall(rb"^modelyard_requests_in_progress (\d+)$", asked(app, "GET", "/metrics").body, re.MULTILINE)
+    return int(line)
+
+
+class Spans:
+    """Takes spans."""
+
+    def __init__(self) -> None:
+        self.names: list[tuple[str, float, str]] = []
+
+    def add(self, span: Span) -> None:
+        self.names.append((span.name, span.duration_s, span.failed))
+
+    def close(self, wait_s: float) -> None:
+        raise NotImplementedError
+
+
+def test_a_request_that_is_sampled_has_a_span(make: Make) -> None:
+    spans = Spans()
+    app = make(tracer=Tracer(Sampler(1.0), spans))
+    request = Request("POST", "/v2/models/m/infer", {})
+    app.began(request)
+    app.answered(request, 500, 0.25, "192.0.2.7")
+    app.answered(None, 400, 0.0, "192.0.2.7")
+
+    assert spans.names == [("POST /v2/models/NAME[/versions/N]/infer", 0.25, "500")]
+
+
 def test_answers_are_counted_by_what_they_were_to(make: Make) -> None:
     app = make()
     for path in ("/v1/models/m:predict", "/v1/models/other:predict", "/v2"):
@@ -225,6 +261,11 @@ def test_answers_are_counted_by_what_they_were_to(make: Make) -> None:
     assert counted(app, 'protocol="tfserving",operation="predict",code="200"') == 2
     assert counted(app, 'protocol="oip",operation="describe",code="200"') == 1
     assert counted(app, 'protocol="http",operation="malformed",code="400"') == 1
+    before = in_progress(app)
+    app.began(Request("GET", "/v2", {}))
+    assert in_progress(app) == before + 2, "that one, and the scrape that nobody has answered"
+    app.answered(None, 400, 0.0, "192.0.2.7")
+    assert in_progress(app) == before + 3, "what is no request was none in progress"
 
 
 @pytest.mark.parametrize(

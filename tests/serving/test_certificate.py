@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,21 @@ def test_the_end_of_a_certificate_is_read_in_both_forms_of_a_date(tmp_path: Path
     assert found == x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
     assert Certificate.read(tmp_path / "tls.crt", tmp_path / "tls.key").expires_s == found
     assert expires_s(f"a chain\n{pem.decode()}{pem.decode()}") == found
+
+
+def test_the_end_is_found_behind_a_long_name_and_a_long_number() -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, end = ec.generate_private_key(ec.SECP256R1()), datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
+    for times in (1, 2, 5):  # a name of 70, of 140 and of 350 bytes
+        name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "x" * 60)] * times)
+        made = x509.CertificateBuilder(
+            name, name, key.public_key(), (1 << 158) + 1, datetime(2026, 1, 1, tzinfo=UTC), end
+        )
+        pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        assert expires_s(pem.decode()) == end.timestamp()
 
 
 @pytest.mark.parametrize("pem", ["", "rubbish", "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----"])

@@ -66,6 +66,9 @@ def test_who_does_its_part_is_not_closed_for_another() -> None:
 
     assert (first.told, gate.open) == ([], {first, second})
     assert not gate.evict()
+    gate.wait(second, 1.0)
+    assert gate.evict()
+    assert (second.told, gate.open) == (["drop"], {first})
 
 
 def test_that_there_are_too_many_is_logged_once(

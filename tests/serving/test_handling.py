@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,3 +118,14 @@ def test_a_handler_is_called_as_it_is_named_and_not_as_its_function() -> None:
     found = opened("tests.serving.chains:count", "letters", {}, PLACE)
     assert found.name == "letters"
     assert (named(found, "other", "a.py").name, named(found, "other", "a.py").file) == ("other", "a.py")
+
+
+@pytest.mark.parametrize(("batch", "axes", "rows"), [(1, ("n",), [1, 1, 1]), (None, ("n",), [3]), (1, (3,), [3])])
+def test_a_model_of_one_sample_whose_answers_vary_is_asked_for_each_alone(
+    batch: int | None, axes: tuple[Any, ...], rows: list[int]
+) -> None:
+    own, known = Same(), replace(facts(outputs=[("probabilities", axes)]), batch=batch)
+    model, _ = handled(own, known, spec(before=["count"]))
+
+    assert model.run(texts(b"a", b"b", b"cc"))["probabilities"].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 2]]
+    assert own.rows == rows

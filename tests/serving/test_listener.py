@@ -136,9 +136,11 @@ def test_connections_are_taken_until_it_is_closed() -> None:
     async def main() -> list[bytes]:
         one = Accepting()
         said = list(await asyncio.gather(*(one.hello() for _ in range(2 * listener_module.AT_ONCE))))
+        number = one.listener.fileno()
         await one.close()
         with pytest.raises(ConnectionRefusedError):
             await one.hello()
+        assert not asyncio.get_running_loop().remove_reader(number), "another file may have that number now"
         return said
 
     assert asyncio.run(main()) == [b"hello"] * 2 * listener_module.AT_ONCE

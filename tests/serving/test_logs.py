@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +69,9 @@ def test_a_failure_has_its_traceback_on_the_same_line() -> None:
 
 @pytest.mark.usefixtures("restored")
 def test_a_level_is_the_least_that_is_written(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug")
+    logging.getLogger("asyncio").debug("Using selector: EpollSelector")
+    assert written(capfd) == [], "of how it works, nothing"
     logs.configure("warning")
     logs.log(logging.INFO, "listening", port=1)
     logs.log(logging.WARNING, "connections", limit=2)
@@ -110,20 +114,38 @@ def test_the_line_of_a_request_waits_for_others_and_they_are_written_together(
     assert capfd.readouterr().out == ""
 
 
+def test_one_line_alone_is_written_soon_with_its_time(
+    capfd: pytest.CaptureFixture[str], loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = RequestLog()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: 1_700_000_000.98765)
+        log.add(loop, "info", {"path": "/a"})
+    loop.call_later(2 * logs.FLUSH_S, loop.stop)
+    loop.run_forever()
+
+    assert [line["time"] for line in written(capfd)] == ["2023-11-14T22:13:20.987+00:00"]
+
+
 def test_no_piece_is_larger_than_a_pipe_takes_whole_unless_one_line_is(
     monkeypatch: pytest.MonkeyPatch, loop: asyncio.AbstractEventLoop
 ) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # keeps what is written at a time apart
-    log, sizes = RequestLog(), [*([1000] * 9), 2 * PIPE_BYTES, 10]
+    log, head = (
+        RequestLog(),
+        len(b'{"time":"2026-11-30T01:00:00.000+00:00","level":"info","event":"request","path":""}\n'),
+    )
+    sizes = [*([PIPE_BYTES // 4 - head] * 9), 2 * PIPE_BYTES, 10]
     with ours, theirs, open(ours.fileno(), "w", closefd=False) as stdout, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", stdout)
         for number, size in enumerate(sizes):
-            log.add(loop, "info", {"number": number, "path": "a" * size})
+            log.add(loop, "info", {"path": str(number).ljust(size)})
         log.flush()
         pieces = [theirs.recv(1 << 16) for _ in range(5)]
 
     assert all(len(piece) <= PIPE_BYTES or piece.count(b"\n") == 1 for piece in pieces)
-    assert [json.loads(line)["number"] for line in b"".join(pieces).splitlines()] == list(range(len(sizes)))
+    assert [piece.count(b"\n") for piece in pieces] == [4, 4, 1, 1, 1]
+    assert [int(json.loads(line)["path"]) for line in b"".join(pieces).splitlines()] == list(range(len(sizes)))
 
 
 def test_a_pipe_that_takes_a_part_gets_the_rest_and_one_that_is_closed_harms_nobody(
@@ -135,8 +157,10 @@ def test_a_pipe_that_takes_a_part_gets_the_rest_and_one_that_is_closed_harms_nob
         patched.setattr(sys, "stdout", stdout)
         patched.setattr(os, "write", lambda to, data: own(to, data[:7]))
         log.add(loop, "info", {"path": "/v2"})
+        stdout.write("said before\n")
         log.flush()
-        assert json.loads(os.read(reads, PIPE_BYTES))["path"] == "/v2"
+        before, line = os.read(reads, PIPE_BYTES).splitlines()
+        assert (before, json.loads(line)["path"]) == (b"said before", "/v2")
 
         os.close(reads)
         log.add(loop, "info", {"path": "/v2"})

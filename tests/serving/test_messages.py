@@ -73,6 +73,7 @@ def test_arrays_are_written_as_json() -> None:
     answer = json_response({"a": np.array([[1, 2]], np.uint8), "b": np.float32(0.5), "c": math.nan}, 201)
 
     assert (answer.status, answer.media_type) == (201, b"application/json")
+    assert json_response({}).status == 200
     assert json.loads(answer.body) == {"a": [[1, 2]], "b": 0.5, "c": None}
 
 

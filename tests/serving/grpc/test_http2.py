@@ -100,7 +100,7 @@ class Noting(Http2):
         self.noted, self.wire = Noted(), Wire()
         self.seen: list[tuple[Any, ...]] = []
         self.turns = 0
-        gate = Gate(Allowance(9, HELD_BYTES, HEADER_BYTES, 1.0, 1.0, 1.0), lambda *_: None)
+        gate = Gate(Allowance(9, HELD_BYTES, HEADER_BYTES, 2.0, 9.0, 9.0), lambda *_: None)
         super().__init__(self.noted, gate, clock())
         self.connection_made(self.wire)
         if greeted:
@@ -327,6 +327,22 @@ def test_nothing_is_read_from_who_does_not_take_its_answers() -> None:
     turns = one.turns
     one.resume_writing()
     assert (one.wire.reads, one.turns) == (True, turns + 1)
+
+
+def test_a_call_that_is_given_up_is_said_and_a_frame_that_is_not_known_is_passed_over() -> None:
+    one = Noting()
+    one.data_received(
+        frames.reset(1, Reason.CANCEL) + frame(0xEE, 0xFF, 1, b"x") + frame(frames.PRIORITY, 0, 1, b"12345")
+    )
+
+    assert (one.seen, one.wire.taken()) == ([("reset", 1)], [])
+
+
+def test_who_says_nothing_has_as_long_as_for_headers() -> None:
+    one = Noting(greeted=False)
+    (deadline,) = one._gate._waiting.values()
+
+    assert 0 < deadline - clock().time() <= one._gate.allowance.header_s
 
 
 @pytest.mark.parametrize("end", [Noting.drop, lambda one: one.data_received(frames.window_update(0, 0))])

@@ -79,8 +79,9 @@ def test_what_is_compressed_must_say_how(flag: int, encoding: bytes | None) -> N
     one = stream(prefixed(b"abc", flag), encoding=encoding)
     one.check(40)
 
-    with pytest.raises(RequestError, match="'grpc-encoding' does not say how"):
+    with pytest.raises(RequestError, match="'grpc-encoding' does not say how") as told:
         one.finish()
+    assert told.value.status == 400
 
 
 def test_how_it_is_compressed_is_said_as_http_says_it_and_only_where_it_is() -> None:
