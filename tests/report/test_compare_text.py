@@ -85,6 +85,7 @@ def test_of_many_groups_those_that_change_most_are_told_in_the_order_of_the_wors
         *("c11", "c09", "c07", "c05", "c03"),
         *("c04", "c06", "c08", "c10", "c12"),
     ]
+    assert told(one(*[0.5] * 10), one(*[0.6] * 10))[0].endswith("whose accuracy changed:")
 
 
 def test_an_image_that_is_gone_or_stale_is_told_with_what_is_known_of_it() -> None:
@@ -108,9 +109,9 @@ def test_an_image_that_is_gone_or_stale_is_told_with_what_is_known_of_it() -> No
 
 
 def test_of_much_that_they_were_made_of_the_first_twenty_are_told() -> None:
-    def made(value: object) -> Report:
+    def made(value: object, count: int = 24) -> Report:
         rest: dict[str, dict[str, str]] = {"components": {}, "files": {}, "code": {}, "tools": {}}
-        parameters = {"note": value, **{f"p{number}": value for number in range(24)}}
+        parameters = {"note": value, **{f"p{number}": value for number in range(count)}}
         origin = Origin(stage="train:n", key="", digest="", commit="", clean=None, parameters=parameters, **rest)
         return report_of(variant("int8"), origins=(origin,), shipped="int8")
 
@@ -118,6 +119,7 @@ def test_of_much_that_they_were_made_of_the_first_twenty_are_told() -> None:
     lines = text.splitlines()
     assert (head, lines[0]) == ("What it was made of:", "- parameter note: none → a\\|b (train:n)")
     assert (len(lines), lines[-1]) == (21, "- and 5 more, see `--json`")
+    assert told(made(1, 19), made(2, 19))[1].splitlines()[-1] == "- parameter p18: 1 → 2 (train:n)"
 
 
 def test_of_many_variants_that_differ_the_first_are_told(report: Report) -> None:

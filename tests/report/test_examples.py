@@ -37,6 +37,7 @@ def test_the_surest_answers_come_first_and_two_mistakes_may_be_different_ones(me
     report, material = measured(samples=12, variants=2, class_names=("cat", "dog", "owl"))
     own, base = (material.answers[name].copy() for name in ("v1", "v0"))
     base[:], own[:] = [0.9, 0.1, 0.0], [0.9, 0.1, 0.0]
+    base[3] = [0.5, 0.3, 0.2]
     own[3], own[6], own[2] = [0.0, 0.6, 0.4], [0.0, 0.7, 0.3], [0.4, 0.6, 0.0]  # of cat, cat, owl
     again = msgspec.structs.replace(material, answers={"v0": base, "v1": own})
     found = examples(report, again)["v1"]

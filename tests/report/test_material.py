@@ -20,9 +20,13 @@ def loaded(made: Collected) -> Material:
 
 
 def test_what_the_artifacts_hold_is_opened_and_answers_are_not_read(make: Make) -> None:
-    material = loaded(make(variants=2))
+    made = make(variants=2)
+    digests = {one.stage: "ab" * 32 if one.stage == made.dataset else one.digest for one in made.stages}
+    stages = tuple(replace(one, digest=digests[one.stage]) for one in made.stages[::-1])
+    material = loaded(replace(made, stages=stages))
     assert there(material.dataset).facts.class_names == ("cat", "dog", "bird", "frog")
-    assert material.data == DIGEST
+    assert material.data == "ab" * 32
+    assert set(material.measured_on.values()) == {DIGEST}
     assert list(material.measured) == list(material.answers) == list(material.measured_on) == ["v0", "v1"]
     assert isinstance(material.answers["v1"], np.memmap)
     assert material.answers["v1"].shape == (120, 4)

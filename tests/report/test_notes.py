@@ -66,6 +66,14 @@ def test_of_many_stages_the_first_are_named_each_state_by_itself(make: Make) -> 
     ]
 
 
+def test_six_stages_are_all_named(make: Make) -> None:
+    made = make(built=("dataset", "train"), variants=5, image=False)
+    stages = tuple(one for one in made.stages if one.stage != "image:project")
+    assert told(replace(made, stages=stages))[1:] == [
+        "missing: evaluate:v0, evaluate:v1, evaluate:v2, evaluate:v3, evaluate:v4, select:project"
+    ]
+
+
 def other_data(made: Collected, *names: str) -> Collected:
     places = {name: replace(one, data="f" * 64) if name in names else one for name, one in made.variants.items()}
     return replace(made, variants=places)

@@ -106,7 +106,7 @@ def test_titles_and_plurals() -> None:
     plurals = {
         "class": "classes",
         "quantity": "quantities",
-        "key": "keys",
+        "journey": "journeys",
         "box": "boxes",
         "batch": "batches",
         "y": "ys",

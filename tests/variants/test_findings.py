@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.shared import there
 from tests.tasks import QUANTITIES, evaluation
 
@@ -53,6 +55,12 @@ def test_a_bound_is_met_missed_or_neither_and_what_is_met_is_met_by_the_value(
 def test_what_is_exact_is_always_decided(number: float, limit: float, from_below: bool) -> None:
     one = value(number, None, from_below=from_below)
     assert one.is_met(limit) is one.is_within(limit) is not one.is_missed(limit)
+
+
+@pytest.mark.parametrize("from_below", [True, False])
+def test_a_value_at_its_bound_meets_it(from_below: bool) -> None:
+    assert value(0.5, None, from_below=from_below).is_met(0.5)
+    assert not value(0.5, (0.5, 0.5), from_below=from_below).is_missed(0.5)
 
 
 def test_an_end_that_is_not_known_decides_nothing() -> None:
@@ -122,3 +130,8 @@ def test_a_part_of_nothing_is_infinite_unless_it_is_nothing_too(own: int, other:
 def test_what_an_older_evaluation_did_not_measure_is_not_looked_at() -> None:
     assert finding(GATES["max_loss"], measured(), measured()) is None
     assert finding(GATES["min_rate"], measured(), measured()) is None
+    one = measured()
+    more = replace(one, evaluation=structs.replace(one.evaluation, metrics=(*one.evaluation.metrics, LOSS.of(0.5))))
+    assert finding(GATES["max_loss"], more, one) is None
+    assert finding(GATES["max_loss"], one, more) is None
+    assert there(finding(GATES["max_loss"], more, more)).value == 0.5

@@ -106,12 +106,6 @@ def test_what_is_most_accurate_and_smallest_and_fastest_is_on_the_front(rows: li
     assert front_of(with_front([*rows, best])) == ("best",)
 
 
-def test_a_row_that_is_there_for_comparison_neither_dominates_nor_is_on_the_front() -> None:
-    rows = with_front([row("a"), replace(row("tuned", accuracy=0.99), control=True), row("b", gzip_size=60)])
-    assert [one.dominated_by for one in rows] == [(), (), ("a",)]
-    assert front_of(rows) == ("a",)
-
-
 def test_worse_is_what_lies_beyond_it_without_doubt() -> None:
     def ratio(low: float | None, value: float, high: float | None) -> Metric:
         return LATENCY_RATIO.of(value, (low, high))

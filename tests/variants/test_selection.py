@@ -14,7 +14,7 @@ from modelyard.variants.evaluation import Measured, Ratio
 from modelyard.variants.gates import Gates, Judgement
 from modelyard.variants.over_seeds import over_seeds
 from modelyard.variants.row import Row, row_of
-from modelyard.variants.selection import Selection, check_known, choose
+from modelyard.variants.selection import Selection, check_known, choose, front_of, with_front
 
 rows = st.lists(
     st.tuples(
@@ -124,6 +124,12 @@ def test_what_is_there_for_comparison_ships_only_if_the_rule_names_it() -> None:
     assert choose(rows, "tuned") == "tuned"
     with pytest.raises(GateError, match="no variant meets every gate"):
         choose(rows[1:], "smallest")
+
+
+def test_a_row_that_is_there_for_comparison_neither_dominates_nor_is_on_the_front() -> None:
+    rows = with_front([row("a", 50), row("tuned", 40, control=True), row("b", 60)])
+    assert [one.dominated_by for one in rows] == [(), (), ("a",)]
+    assert front_of(rows) == ("a",)
 
 
 def test_what_is_equal_in_all_is_settled_by_its_name() -> None:
