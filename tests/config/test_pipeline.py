@@ -139,6 +139,8 @@ def test_bounds_gates_and_metrics_are_read_of_their_tables(load: Load) -> None:
         ({"image": {"tag": "a b"}}, "key 'tag': 'a b' is not allowed: "),
         ({"targets": {"A": {"use": "cluster"}}}, "'A' is not allowed as the name of a target"),
         ({"resources": {"gpu": 1.0}}, "key 'gpu': 1.0 is not allowed\n  allowed: a whole number from 1"),
+        ({"resources": {"gpu": 0}}, "key 'gpu': 0 is not allowed"),
+        ({"resources": {"gpu": True}}, "key 'gpu': True is not allowed"),
         ({"handlers": {"before": [3]}}, "[tool.modelyard.handlers]: 3 is not a step\n  write a handler's name"),
         ({"notify": {"too": 1}}, "[tool.modelyard.notify]: unknown key 'too', did you mean 'to'?"),
         ({"dataset": None}, "[tool.modelyard.dataset]: key 'use' is missing\n  it names the dataset, one of: "),
