@@ -79,6 +79,9 @@ def test_a_server_is_told_what_opens_each_in_their_order(project: Path, tmp_path
         ],
         "after": [{"name": "names", "open": "names_handlers:packed", "params": {}}],
     }
+    assert setting(handlers)["MODELYARD_HANDLERS"] == json.dumps(steps(handlers), sort_keys=True), (
+        "the same bytes always"
+    )
     assert [entry(use.component) for use in handlers.values()][1:] == ["names_handlers:packed"] * 2
 
 

@@ -16,10 +16,12 @@ from tests.serving.small_models import KIND, LIMITS, PIXELS, SCORES, TEXT, WEIGH
 from modelyard.serving.errors import RequestError
 from modelyard.serving.events import payload
 from modelyard.serving.events.event import Event
+from modelyard.serving.tensor_facts import BYTES, Input
 from modelyard.serving.tensors import TensorError, texts
 
 MODEL = served()
 TEXTS = served([TEXT])
+WORDS = Input("words", BYTES, (2,))
 ANSWER = {"scores": np.array([[0.5, 0.25, 0.25]], np.float32)}
 RAW = "application/octet-stream"
 INFER = {"inputs": [{"name": "pixels", "datatype": "UINT8", "shape": [1, 2], "data": [3, 4]}]}
@@ -81,6 +83,7 @@ def test_where_a_sample_is_one_text_or_picture_the_data_is_it(media_type: str) -
     ("model", "said"),
     [
         (served([WEIGHTS]), "what the model takes, 'weights' [-1,t]; send application/json"),
+        (served([WORDS]), "what the model takes, 'words' [-1,2]; send application/json"),
         (served([PIXELS, WEIGHTS]), "what the model takes, 'pixels' [-1,2], 'weights' [-1,t]; send application/json"),
     ],
 )
@@ -96,6 +99,7 @@ def test_bytes_cannot_say_a_shape_that_varies_nor_which_input_they_are(model: An
         (cause(b"{"), "the event's data is not JSON: "),
         (cause(b"[1]"), "the event's data is [1], expected an object with 'instances' or 'inputs'"),
         (cause(document="a"), 'the event\'s data is "a", expected an object'),
+        (cause(b'{"inputs": []}'), "input 'pixels' has shape [0], expected [-1,2]"),
         (cause(b"{}"), "Missing 'inputs' or 'instances' key"),
         (cause(b"\1", datacontenttype=RAW), "1 bytes do not fit uint8 of shape [-1,2]"),
         (cause(b"\1\x11", datacontenttype=RAW), "input 'pixels' holds 17; allowed: 0 to 16"),
@@ -111,9 +115,30 @@ def test_which_types_a_model_of_texts_takes_beside_is_said() -> None:
 
 
 def test_a_truth_value_is_no_number() -> None:
-    for event in (cause(b'{"instances": [[true, 4]]}'), cause(document={"instances": [[True, 4]]})):
-        with pytest.raises(TensorError, match="JSON Value: true"):
-            payload.read(event, MODEL, LIMITS)
+    for text in ("true", "false"):
+        data = f'{{"instances": [[{text}, 4]]}}'.encode()
+        for event in (cause(data), cause(document=json.loads(data))):
+            with pytest.raises(TensorError, match=f"JSON Value: {text}"):
+                payload.read(event, MODEL, LIMITS)
+
+
+def test_a_number_that_is_none_is_one_as_tensorflow_serving_takes_it() -> None:
+    one = payload.read(cause(b'{"instances": [[NaN, 1]]}'), served([WEIGHTS]), LIMITS)
+    np.testing.assert_array_equal(one.samples["weights"], [[np.nan, 1]])
+
+
+@pytest.mark.parametrize(
+    ("event", "model", "status"),
+    [
+        (cause(), MODEL, 400),
+        (cause(b"a", datacontenttype="video/mp4"), MODEL, 415),
+        (cause(b"a", datacontenttype=RAW), served([WEIGHTS]), 415),
+    ],
+)
+def test_what_will_never_be_answered_is_told_with_a_status_that_says_so(event: Event, model: Any, status: int) -> None:
+    with pytest.raises(RequestError) as caught:
+        payload.read(event, model, LIMITS)
+    assert caught.value.status == status
 
 
 @pytest.mark.parametrize(

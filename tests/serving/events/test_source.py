@@ -90,6 +90,7 @@ def test_a_file_that_is_not_there_or_holds_no_certificate_is_told_by_its_variabl
     assert told_by(Tls(ca_file=tmp_path / "none")) == "MODELYARD_EVENTS_CA_FILE: No such file or directory"
     (tmp_path / "rubbish").write_text("rubbish")
     assert told_by(Tls(ca_file=tmp_path / "rubbish")).startswith("MODELYARD_EVENTS_CA_FILE: ")
+    assert told_by(Tls(ca_file=Path("a\0b"))) == "MODELYARD_EVENTS_CA_FILE: embedded null byte"
     both = "MODELYARD_EVENTS_CERT_FILE, MODELYARD_EVENTS_KEY_FILE: "
     assert told_by(Tls(cert_file=tmp_path / "none")).startswith(f"{both}No such file")
     assert told_by(Tls(cert_file=tmp_path / "rubbish", key_file=tmp_path / "rubbish")).startswith(both)

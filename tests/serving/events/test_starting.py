@@ -37,6 +37,7 @@ def test_what_is_not_said_follows_from_the_input_and_the_models_name() -> None:
     assert (found.group, found.client_id) == ("net-v2", "net-v2")
     assert (found.most, found.order, found.lease_s, found.tls) == (64, "none", 30.0, Tls())
     assert found.login() == ("ann", None)
+    assert place_of(Settings.read(variables()), found.login, "net.v2") == found, "who sets up is no process of a server"
 
 
 def test_what_is_said_is_taken(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_what_the_json_tells_is_told_before_any_data_is_looked_at() -> None:
         (None, "'inputs' must be a list of 3 tensors, 'pixels', 'weights', 'text'"),
         ([told("pixels", [1, 2])], "'inputs' must be a list of 3 tensors"),
         ([5, 6, 7], "an input is 5, expected an object"),
+        ([{"name": "pixel"}] * 3, "unknown input \"pixel\"; model 'net' takes 'pixels', 'weights', 'text'"),
         ([{"name": ["pixels"]}] * 3, "unknown input [\"pixels\"]; model 'net' takes 'pixels', 'weights', 'text'"),
         ([told("pixels", [1, 2])] * 3, "input 'pixels' is there twice; model 'net' takes"),
     ],
@@ -135,6 +136,11 @@ def test_other_inputs_than_the_models_are_told(inputs: Any, said: str) -> None:
 )
 def test_a_header_that_does_not_fit_is_told(header: Any, said: str) -> None:
     assert refusal([told("pixels", [1, 2], data=[1, 2]) | header]).startswith(said)
+
+
+def test_of_a_model_of_one_input_one_is_asked_for_and_of_one_that_varies_the_right_number_of_axes() -> None:
+    assert refusal(None) == "'inputs' must be a list of one tensor, 'pixels'"
+    assert refusal([told("weights", [1])], served([WEIGHTS])) == "input 'weights' has shape [1], expected [-1, -1]"
 
 
 def test_inputs_hold_as_many_samples_as_one_another_and_no_axis_is_too_long() -> None:
@@ -182,6 +188,13 @@ def test_data_that_does_not_fit_is_told(data: Any, said: str) -> None:
 )  # fmt: skip
 def test_bytes_that_do_not_fit_are_told(one: Any, binary: bytes, said: str) -> None:
     assert refusal([one], binary=binary).startswith(said)
+
+
+@pytest.mark.parametrize("size", [-1, 7, 2.0])
+def test_no_input_takes_more_bytes_than_there_are(size: Any) -> None:
+    asked = [sized("pixels", [1, 2], size), sized("weights", [1, 1], 4), told("text", [1], data=["a"])]
+    said = f"input 'pixels': 'binary_data_size' is {size}, but 6 bytes follow the JSON"
+    assert refusal(asked, SEVERAL, bytes(6)) == said
 
 
 def test_the_last_input_behind_the_json_has_the_rest_whichever_it_is() -> None:

@@ -66,7 +66,7 @@ def test_bytes_follow_the_json_one_output_after_the_other() -> None:
     outputs = (Output("count", binary=True), Output("scores"), Output("kind", binary=True))
     answer = response(MODEL, Wanted("7", outputs=outputs), ANSWERS)
     head, behind = parts(answer)
-    assert answer.media_type == b"application/octet-stream"
+    assert (answer.status, answer.media_type) == (200, b"application/octet-stream")
     assert head["id"] == "7"
     assert head["outputs"] == [
         SAID[3] | {"parameters": {"binary_data_size": 16}},

@@ -15,6 +15,7 @@ from modelyard.serving.tensors import TensorError
 
 GRID = Fact("grid", np.dtype("float32"), (2, 2))
 VARIES = Fact("varies", np.dtype("float32"), ("t",))
+FLAGS = Fact("flags", np.dtype("bool"), (2,))
 MODEL = served(outputs=[SCORES, KIND, GRID, VARIES])
 
 
@@ -51,6 +52,7 @@ def test_outputs_come_in_the_order_in_which_they_are_asked_for_and_may_differ_fr
     ("outputs", "said"),
     [
         ("scores", "'outputs' must be a list of at most 4 tensors, 'scores', 'kind', 'grid', 'varies'"),
+        ({"name": "scores"}, "'outputs' must be a list of at most 4 tensors"),
         ([{"name": "scores"}] * 5, "'outputs' must be a list of at most 4 tensors"),
         (["scores"], 'an output is "scores", expected an object'),
         ([{}], "unknown output null; model 'net' answers 'scores', 'kind', 'grid', 'varies'"),
@@ -82,7 +84,9 @@ def test_no_more_classes_are_named_than_there_are(count: int, classes: int) -> N
     assert wanted(outputs=[asked]).outputs == (Output("scores", classes=classes),)
 
 
-@pytest.mark.parametrize(("count", "said"), [(-1, "-1"), (True, "true"), (None, "null"), (1.0, "1.0"), ("1", '"1"')])
+@pytest.mark.parametrize(
+    ("count", "said"), [(-1, "-1"), (True, "true"), (False, "false"), (None, "null"), (1.0, "1.0"), ("1", '"1"')]
+)
 def test_classes_are_counted_by_whole_numbers(count: Any, said: str) -> None:
     asked = {"name": "scores", "parameters": {"classification": count}}
     assert refusal(outputs=[asked]) == f"'classification' is {said}, expected a whole number, 1 to 3"
@@ -94,6 +98,7 @@ def test_only_an_output_with_a_number_a_class_has_likeliest_ones(name: str) -> N
     asked = {"name": name, "parameters": {"classification": 1}}
     said = f"'classification' of output '{name}', which holds no number a class; leave it out"
     assert refusal(outputs=[asked]) == said
+    assert "no number a class" in refusal(served(outputs=[FLAGS]), outputs=[asked | {"name": "flags"}])
 
 
 @pytest.mark.parametrize(
@@ -109,9 +114,11 @@ def test_what_is_no_timeout_is_told(timeout: Any, said: str) -> None:
     assert refusal(parameters={"timeout": timeout}) == told
 
 
-def test_there_is_one_priority() -> None:
+@pytest.mark.parametrize(("priority", "said"), [(2, "2"), (-1, "-1"), (False, "false"), (0.0, "0.0")])
+def test_there_is_one_priority(priority: Any, said: str) -> None:
     assert wanted(parameters={"priority": 0}) == Wanted()
-    assert refusal(parameters={"priority": 2}).startswith("'priority' is 2, but requests wait in one line here")
+    told = refusal(parameters={"priority": priority})
+    assert told.startswith(f"'priority' is {said}, but requests wait in one line here")
 
 
 def test_a_step_is_one_of_a_sequence_where_the_model_has_them() -> None:
