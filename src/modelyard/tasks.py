@@ -98,13 +98,13 @@ class Tasks:
             yield from foreground_tasks(self.engine, name, doc)
             return
         stages = self.project.plan.of_kind(name)
-        fresh = [_Fresh(self.engine, stage) for stage in stages]
+        fresh = _AllFresh(name, [_Fresh(self.engine, stage) for stage in stages])
         yield {
             "name": None,
             "actions": None,
             "doc": doc,
-            "uptodate": [lambda: all(f() for f in fresh)],
-            "meta": {STATE: lambda: of_all(f.state for f in fresh)},
+            "uptodate": [fresh],
+            "meta": {STATE: lambda: fresh.state},
         }
         for stage in stages:
             yield self._task(stage)
@@ -164,6 +164,31 @@ class _Fresh:
 
     def __call__(self) -> bool:
         return self._engine.judge.is_up_to_date(self._stage)
+
+    def __str__(self) -> str:
+        """What `doit info` shows where the stage is stale."""
+        return f"`doit why {self._stage.id}` says why"
+
+
+class _AllFresh:
+    """doit's `uptodate` of a group: whether all of its stages are."""
+
+    __signature__ = inspect.Signature()
+
+    def __init__(self, name: str, stages: list[_Fresh]) -> None:
+        self._name, self._stages = name, stages
+
+    @property
+    def state(self) -> str:
+        """What a build would do with the group; `doit list --status` shows it."""
+        return of_all(stage.state for stage in self._stages)
+
+    def __call__(self) -> bool:
+        return all(stage() for stage in self._stages)
+
+    def __str__(self) -> str:
+        """What `doit info` shows where one is stale."""
+        return f"`doit why {self._name}` says why"
 
 
 class _Build(BaseAction):  # type: ignore[misc]
