@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -100,6 +101,26 @@ def test_one_of_many_stages_says_what_it_changes_in_a_line_of_its_list() -> None
 )
 def test_a_worker_sees_that_its_stage_is_another(other: dict[str, Any]) -> None:
     assert outline(changed(**other)) != outline(STEP)
+
+
+@pytest.mark.parametrize(
+    "trait",
+    [
+        {"templates": ("a.j2",)},
+        {"server": Path("server")},
+        {"requirements": Path("r.txt")},
+        {"optional_requirements": {"grpc": Path("g.txt")}},
+        {"entrypoint": ("serve",)},
+        {"client": Path("client")},
+        {"package": Path("package")},
+        {"schemes": {"nats": 4222}},
+        {"server_environment": {"THREADS": "1"}},
+    ],
+    ids=lambda trait: next(iter(trait)),
+)
+def test_what_a_component_is_registered_with_is_of_its_stage(trait: dict[str, Any]) -> None:
+    other = changed(uses={"optimizer": use(msgspec.structs.replace(PRUNE, **trait))})
+    assert outline(other) != outline(STEP)
 
 
 def test_a_worker_that_reads_the_same_sees_the_same() -> None:

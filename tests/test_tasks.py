@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from doit.exceptions import InvalidDodoFile, TaskFailed
 
+from modelyard.build.engine import Outcome
 from modelyard.commands.wording import STATE
 from modelyard.errors import ConfigError
+from modelyard.frontend import doit_records
 from modelyard.kinds import BUILT_IN
+from modelyard.stage import Stage
 from modelyard.tasks import Tasks, load_project
 
 MODEL = "train:model.build"
@@ -23,6 +26,7 @@ MODEL = "train:model.build"
 def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put back what a `doit` process has for itself: how it ends, and what of the command line is its configuration."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(doit_records, "forget_stage", {})
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -115,6 +119,64 @@ def test_a_stage_that_fails_is_a_failed_task_in_our_words(tasks: Tasks, toy_proj
     assert isinstance(failed, TaskFailed)
     assert "dataset:points" in str(failed)
     assert str(only["actions"][0]) == f"modelyard: {MODEL}"
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_stage_that_is_up_to_date_only_runs_because_a_person_forces_it(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch, fresh: bool
+) -> None:
+    asked: list[bool] = []
+
+    def bring(stage: Stage, *, force: bool) -> Outcome:
+        asked.append(force)
+        return Outcome("built", 1.5)
+
+    monkeypatch.setattr(tasks.engine.judge, "is_up_to_date", lambda _: fresh)
+    monkeypatch.setattr(tasks.engine, "bring_up_to_date", bring)
+    _, (only,) = group(tasks, task_train)
+    (action,) = only["actions"]
+    assert only["uptodate"][0]() is fresh
+    assert action.execute() is None
+    assert asked == [fresh]
+    assert action.values == {"how": "built", "duration_s": 1.5}
+
+
+def test_doit_forgets_a_stage_where_a_person_asks_and_not_where_it_failed(
+    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(tasks.engine, "forget", lambda stage: forgotten.append(stage.id))
+    assert set(doit_records.forget_stage) == set(tasks.project.plan.stages)
+    doit_records.forget_stage[MODEL]()
+    assert forgotten == [MODEL]
+    tasks._start({})
+    doit_records.forget_stage[MODEL]()
+    assert forgotten == [MODEL], "doit does the same for a stage that failed in a build"
+
+
+KIND = """
+from modelyard import hookimpl
+
+
+def plan(context, **params):
+    return []
+
+
+def act(context):
+    return None
+
+
+@hookimpl
+def modelyard_register_kinds(register):
+    register("{name}", act, after="select", plan=plan)
+"""
+
+
+@pytest.mark.parametrize("name", ["list", "why", "undeploy"], ids=["doit's", "modelyard's", "a task"])
+def test_a_kind_of_a_plugin_s_must_not_be_called_as_what_doit_does_already(toy_project: Path, name: str) -> None:
+    (toy_project / "plugins" / "kind.py").write_text(KIND.format(name=name))
+    with pytest.raises(InvalidDodoFile, match=rf"register\('{name}'\): `doit {name}` is something else already"):
+        load_project(str(toy_project / "dodo.py"))
 
 
 def test_clean_removes_what_is_there_and_a_dry_run_only_says_so(

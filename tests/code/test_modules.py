@@ -28,6 +28,8 @@ def project(tmp_path: Path) -> Path:
         "net/deep/last.py",
         "net/data/words.txt",
         "space/inner.py",
+        "alone.py",
+        "alone/inner.py",
         "notes.txt",
         "odd.egg-info/top.py",
         "plugins/own.py",
@@ -54,6 +56,7 @@ def follow(project: Path, *imports: str, file: str = "model.py", but: tuple[str,
         ("modelyard_project.own", ["plugins/own.py"]),
         ("net.nothing", ["net/__init__.py"]),
         ("helper.nothing", ["helper.py"]),
+        ("alone.inner", ["alone.py"]),
         ("notes", []),
         ("odd", []),
         ("nowhere.at.all", []),
@@ -165,6 +168,17 @@ def test_what_was_found_holds_until_something_could_be_found_elsewhere(project: 
 def test_a_new_name_in_the_project_may_hide_what_was_found(project: Path) -> None:
     modules = settled(project)
     (project / "queue.py").write_text("")
+    assert not modules.is_current()
+
+
+def test_a_new_name_in_a_folder_of_the_path_may_be_what_was_not_found(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    modules = settled(project)
+    assert modules.is_current()
+    (tmp_path / "elsewhere" / "late.py").write_text("")
     assert not modules.is_current()
 
 

@@ -14,6 +14,8 @@ from modelyard.artifacts import Dataset, Model
 from modelyard.component import Component, Use
 from modelyard.contexts import OptimizeContext
 from modelyard.errors import PluginError
+from modelyard.serving.handlers import Handler, Place
+from modelyard.signature import Signature, TensorSpec
 from modelyard.stage import CLASSES_ROLE
 from modelyard.stage_settings import OptimizeSettings
 from modelyard.stages import optimize
@@ -54,6 +56,21 @@ def test_a_step_is_given_its_parent_and_the_data_set(toy: Toy) -> None:
     assert context.model == Model.open(job.inputs["model"])
     assert context.dataset == Dataset.open(job.inputs["dataset"])
     assert context.loss_weights == {"a": 2.0}
+
+
+def test_a_parent_that_the_project_s_handlers_do_not_fit_is_refused_before_the_step_runs(toy: Toy) -> None:
+    def reads(place: Place) -> Handler:
+        return place.handler(lambda given: given, [place.tensor("scores", shape=[3])], [place.tensor("best")])
+
+    parent = toy.folder / "artifacts/train/model.build/model.json"
+    said = json.loads(parent.read_text())
+    shown = Signature((TensorSpec("input", "float32", ("", 2)),), (TensorSpec("probabilities", "float32", ("", 3)),))
+    parent.write_text(json.dumps({**said, "signature": msgspec.to_builtins(shown)}))
+    job = toy.job(toy.stage(NAME, optimizer=lambda _: pytest.fail("it ran")))
+    after = (Use(Component("handler", "reads", reads, SOURCE)),)
+    plan = msgspec.structs.replace(job.plan, config=msgspec.structs.replace(job.plan.config, after=after))
+    with pytest.raises(PluginError, match="takes 'scores', but the model answers 'probabilities'"):
+        optimize.run(msgspec.structs.replace(job, plan=plan))
 
 
 def test_what_a_step_warns_of_is_said_of_the_model_behind_its_parent_s_warnings(toy: Toy) -> None:

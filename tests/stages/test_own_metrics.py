@@ -89,6 +89,8 @@ def test_a_value_that_is_the_same_every_time_and_one_that_is_not_are_kept_apart(
     assert add(job, dataset) == {"a": 3.0, "b": 0.5}
     found = read_measured(tmp_path)
     assert found.evaluation.metric("a").value == 3
+    assert "b" not in {one.name for one in found.evaluation.metrics}
+    assert "a" not in {one.name for one in found.latency.metrics}
     assert found.latency.metrics[-1].name == "b"
     assert found.latency.metrics[-1].interval == (0.25, None)
     assert found.metrics["accuracy"].value == 1.0, "the task's stay"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.stages.toy import Toy
 
 from modelyard.artifacts import ImageFacts
@@ -13,6 +14,7 @@ from modelyard.contexts import TargetContext
 from modelyard.errors import PluginError, StageFailed
 from modelyard.execution.job import Job
 from modelyard.files.json import write_json
+from modelyard.kubernetes.config_names import config_name
 from modelyard.launch.usage import MEASURED
 from modelyard.stages import render
 from modelyard.testing.target import IMAGE
@@ -113,13 +115,16 @@ from modelyard import hookimpl
 @hookimpl
 def modelyard_amend_manifests(target, documents):
     for one in documents:
-        one["metadata"]["labels"] = {"of": target}
+        one["data"] = {"of": target}
 """
-MAP = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\ndata: {a: "1"}\n'
 
 
 def test_a_plugin_may_change_objects_before_they_are_looked_at(toy_project: Path, inputs: dict[str, Path]) -> None:
     (toy_project / "plugins" / "labels.py").write_text(HOOK)
-    job = objects(Toy(toy_project), inputs, MAP)
-    assert '"of": "note"' in (job.base.out / "pod.yaml").read_text()
+    before, after = (config_name("notes", data) for data in ({"a": "1"}, {"of": "note"}))
+    own = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {before}}}\nimmutable: true\ndata: {{a: '1'}}\n"
+    job = objects(Toy(toy_project), inputs, own)
+    (found,) = yaml.safe_load_all((job.base.out / "pod.yaml").read_text())
+    assert found["data"] == {"of": "note"}
+    assert found["metadata"]["name"] == after, "what is named by its content is so still"
     assert job.base.metrics["objects"] == 1

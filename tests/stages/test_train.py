@@ -12,7 +12,7 @@ from tests.stages.toy import Toy
 
 from modelyard.artifacts import Model, ModelFacts
 from modelyard.contexts import TrainContext
-from modelyard.errors import PluginError
+from modelyard.errors import PluginError, StageFailed
 from modelyard.stage_settings import TrainSettings
 from modelyard.stages import train
 
@@ -73,6 +73,14 @@ def test_a_trainer_without_a_model_cannot_ask_for_one(toy: Toy) -> None:
         PluginError, match=r"'centroids' \(.*\) is registered with takes_model=False, but asks for a model"
     ):
         train.run(toy.job(alone))
+
+
+def test_what_the_project_says_of_the_file_s_tensors_is_held_against_the_file(toy: Toy) -> None:
+    stage = msgspec.structs.replace(toy.stage(NAME), settings=TrainSettings(signature={"x": {"name": "input"}}))
+    with pytest.raises(
+        StageFailed, match=r"^\[tool\.modelyard\.signature\]: the file 'model\.toy' does not show its tensors"
+    ):
+        train.run(toy.job(stage))
 
 
 def test_a_trainer_that_writes_nothing_is_told(toy: Toy) -> None:

@@ -102,7 +102,10 @@ def test_samples_of_several_lengths_have_their_values_in_a_row(tmp_path: Path) -
     assert found[1:2].tolist() == [[4]]
 
 
-def test_a_value_of_a_sample_of_its_own_length_is_told_with_its_sample(tmp_path: Path) -> None:
+def test_a_value_of_a_sample_of_its_own_length_is_told_with_its_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_BLOCK_BYTES", 8)  # of a number
     wanted = column(RAGGED, axis="length", value_range=(0.0, 4.5), is_named=True)
     with pytest.raises(DataError, match=r"^test_x\['input'\]: sample 2 holds 5\.0, which is outside the value range"):
         list(write_column(tmp_path, "other", wanted, np.dtype("float32"), "test"))
