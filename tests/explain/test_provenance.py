@@ -142,6 +142,8 @@ def test_only_the_result_of_an_image_whose_facts_are_left_is_an_image(state: Bui
     found = find(state, IMAGE)
     assert image_of(state, found) == image
     assert image_of(state, find(state, TRAIN)) is None
+    named_alike = leave(state, TRAIN, {"image.json": msgspec.json.encode(image).decode()})
+    assert image_of(state, link(state, TRAIN, named_alike)) is None
     state.store.object_file(found.record.outputs["image.json"].digest).unlink()
     assert image_of(state, found) is None
 
@@ -224,6 +226,12 @@ def test_the_times_of_a_statement_are_of_the_first_beginning_and_the_last_end_in
     }
 
 
+def test_a_statement_on_results_that_nobody_timed_has_no_times(state: BuildState) -> None:
+    made = leave(state, DATA, started="")
+    metadata = statement(state, link(state, DATA, made))["predicate"]["runDetails"]["metadata"]
+    assert metadata == {"invocationId": made.key}
+
+
 def test_build_json_has_what_is_there(state: BuildState) -> None:
     write_build(state)
     file = state.workspace.artifacts / "build.json"
@@ -234,6 +242,7 @@ def test_build_json_has_what_is_there(state: BuildState) -> None:
     assert found["format"] == 1
     assert found["project"] == {"name": "toy", "version": "1.0"}
     assert found["builder"] == builder()
+    assert set(builder()) == {"modelyard", "doit", "python"}
     assert found["source"] == {"commit": "", "clean": None}
     assert set(found["stages"]) == set(state.plan.stages) - {"render:note"}
     assert found["images"] == {IMAGE: json.loads(msgspec.json.encode(image))}
