@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -139,6 +139,10 @@ def test_a_folder_that_cannot_be_looked_at_is_told(state: BuildState) -> None:
 def test_what_a_stage_was_seen_to_read_is_told_with_both_digests(state: BuildState) -> None:
     leave(state, TRAIN, discovered={"notes.txt": A, "$HOME_OF_DATA": ""})
     changed = Findings(changed_reads={"notes.txt": "", "$HOME_OF_DATA": B})
+    made = reasons(
+        state, state.plan.stages[TRAIN], {DATA: Verdict(state=UP_TO_DATE), TRAIN: Verdict(state=RUN, findings=changed)}
+    )
+    assert [(one.old, one.new) for one in made] == [(A, UNSET), (UNSET, B)]
     assert texts(state, changed) == [
         f"notes.txt, which the stage was seen to read: {A[:12]} -> not set",
         f"$HOME_OF_DATA, which the stage was seen to read: not set -> {B[:12]}",
@@ -182,6 +186,9 @@ def test_an_input_that_another_key_made_is_told_without_machines(state: BuildSta
     second = leave(later, TRAIN, {"model.toy": "2"})
     told = f"input model: {TRAIN} is another: {first.digest[:12]} -> {second.digest[:12]}"
     assert found(later, PLAIN) == [("input", "model", told)]
-    back: Any = open_toy()
+    back = open_toy()
     assert back.judge.verdict(back.plan.stages[TRAIN]).state == RESTORE
-    assert found(back, PLAIN) == []
+    assert found(back, PLAIN) == [], "what comes back is what it was made of"
+    leave(later, PLAIN)
+    told = f"input model: {TRAIN} will be restored as another: {second.digest[:12]} -> {first.digest[:12]}"
+    assert found(open_toy(), PLAIN) == [("input", "model", told)]
