@@ -7,7 +7,7 @@ import gc
 import sys
 from typing import Any
 
-from doit import doit_cmd, plugin
+from doit import doit_cmd, loader, plugin
 from doit.cmd_run import Run as DoitRun
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile
@@ -21,6 +21,7 @@ from modelyard.commands.wording import (
     task_error,
     task_option_error,
 )
+from modelyard.frontend import definitions
 from modelyard.frontend.task_names import no_tasks
 from modelyard.plugins.entry_points import entry_points, read_once
 
@@ -40,6 +41,7 @@ class Run(DoitRun):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         read_once()
         plugin.entry_points_impl = lambda: entry_points  # doit reads them anew for each kind of its plugins
+        loader.inspect = definitions  # and takes dodo.py apart anew for each of its functions
         super().__init__(*args, **kwargs)
 
     def parse_execute(self, in_args: list[str]) -> int:
