@@ -88,7 +88,7 @@ def test_a_digest_that_could_lead_elsewhere_is_refused(digest: str) -> None:
         (b"{", "truncated"),
         (b"[]", "Expected `object`"),
         (b"{}", "missing required field"),
-        (b'{"stage": "\xff"}', "utf-8"),
+        (b'{"stage": "\xff"}', "(?i)utf-8"),
         (b'{"parts": {"a": ' + b"[" * 100_000, "it is nested too deeply"),
     ],
 )
