@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from modelyard.files.digests import DigestTable
 from modelyard.oci.cache import SHARED
 from tests import known
 from tests.known import know
@@ -232,6 +233,14 @@ def make_project(tmp_path: Path) -> MakeProject:
         return folder
 
     return make
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[DigestTable]:
+    """Return a digest table that knows nothing yet."""
+    table = DigestTable(tmp_path / "state.sqlite")
+    yield table
+    table.close()
 
 
 @pytest.fixture

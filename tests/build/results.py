@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-from tests.standins.manifests import manifest_of
+from tests.standins import manifests
 
 from modelyard.files.json import write_json
-from modelyard.files.manifest import manifest_digest
 from modelyard.store.record import RECORD, Record
 
 if TYPE_CHECKING:
@@ -31,9 +29,7 @@ def write(folder: Path, files: Mapping[str, str] = FILES) -> Path:
 
 def record_of(folder: Path, stage: str = "train:net", key: str = "ab" * 32, **more: object) -> Record:
     """Return the record of the files in a folder."""
-    outputs = manifest_of(folder)
-    known = Record(stage=stage, key=key, digest=manifest_digest(outputs), outputs=outputs)
-    return msgspec.structs.replace(known, **more)
+    return manifests.record_of(folder, key, stage, **more)
 
 
 def kept(engine: Engine, stage: Stage, folder: Path, **more: object) -> Record:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,6 @@ from modelyard.stage import Stage
 
 STAGE = Stage("render", "note")
 MADE = {"note.txt": "made", "deep/er.txt": "made, too", "stage.json": "{}"}
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path, tmp_path / ".modelyard")
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Iterator[DigestTable]:
-    table = DigestTable(tmp_path / "state.sqlite")
-    yield table
-    table.close()
 
 
 @pytest.fixture

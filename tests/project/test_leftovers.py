@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,6 @@ from modelyard.store.local import Store
 
 STAGE = Stage("render", "second")
 KEY = "ab" * 32
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path, tmp_path / ".modelyard")
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Iterator[DigestTable]:
-    table = DigestTable(tmp_path / "state.sqlite")
-    yield table
-    table.close()
 
 
 @pytest.fixture

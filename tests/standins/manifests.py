@@ -20,7 +20,7 @@ def manifest_of(folder: Path) -> Manifest:
     }
 
 
-def record_of(folder: Path, key: str, **facts: object) -> Record:
-    """Return the record of a training that made what is in `folder`."""
+def record_of(folder: Path, key: str, stage: str = "train:net", **facts: object) -> Record:
+    """Return the record of a stage that made what is in `folder`."""
     outputs = manifest_of(folder)
-    return Record(stage="train:net", key=key, digest=manifest_digest(outputs), outputs=outputs, **facts)  # type: ignore[arg-type]
+    return Record(stage=stage, key=key, digest=manifest_digest(outputs), outputs=outputs, **facts)  # type: ignore[arg-type]

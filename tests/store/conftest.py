@@ -42,13 +42,6 @@ def told() -> Told:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[DigestTable]:
-    table = DigestTable(tmp_path / "state.sqlite")
-    yield table
-    table.close()
-
-
-@pytest.fixture
 def store(tmp_path: Path, table: DigestTable) -> Store:
     return Store(tmp_path / "store", table)
 

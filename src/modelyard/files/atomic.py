@@ -9,18 +9,17 @@ after the other would wait for a flush each.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from modelyard.concurrency.thread_pool import ThreadPool
 from modelyard.system import sync_file_system
 
-if TYPE_CHECKING:
-    from modelyard.concurrency.thread_pool import ThreadPool
+_threads: ThreadPool[Path | str] = ThreadPool(15)
+"""With the thread that asks, as many files are synced at a time."""
 
 _NAME = 40
 """How much of a file's name its draft has: a name has 255 bytes at most, and the draft's says more."""
@@ -141,15 +140,7 @@ def sync(paths: Sequence[Path | str]) -> None:
     if len(paths) >= _MANY and _sync_file_system(paths[0]):
         return
     if paths:
-        _threads().run(_sync, paths)
-
-
-@functools.cache
-def _threads() -> ThreadPool[Path | str]:
-    """With the thread that asks, as many files are synced at a time."""
-    from modelyard.concurrency.thread_pool import ThreadPool  # a build with nothing to do syncs none
-
-    return ThreadPool(15)
+        _threads.run(_sync, paths)
 
 
 def _sync(path: Path | str) -> None:
