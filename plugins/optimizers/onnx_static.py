@@ -63,23 +63,24 @@ def onnx_static(
         model, graph = load_graph(prepared), graph_file(prepared)
         _check_skip(model, skip)
         reader, ranges = _Reader(context, model.graph.input, rows), Path(scratch) / "ranges.json"
-        if calibration == "entropy":
-            _measure_entropy(graph, reader, ranges, external=external)
-        with _refusal_in_words(context, per_channel=per_channel):
-            quantize_static(
-                graph,
-                graph_to_write(target, external=external),
-                reader,
-                quant_format=QuantFormat.QDQ,
-                per_channel=per_channel,
-                reduce_range=reduce_range,
-                activation_type=QuantType.QInt8 if activations == "int8" else QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                nodes_to_exclude=list(skip),
-                calibrate_method=CalibrationMethod[methods[calibration]],
-                calibration_cache_path=ranges,
-                use_external_data_format=external,
-            )
+        with _calibrating_on(context.threads):
+            if calibration == "entropy":
+                _measure_entropy(graph, reader, ranges, external=external)
+            with _refusal_in_words(context, per_channel=per_channel):
+                quantize_static(
+                    graph,
+                    graph_to_write(target, external=external),
+                    reader,
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=per_channel,
+                    reduce_range=reduce_range,
+                    activation_type=QuantType.QInt8 if activations == "int8" else QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                    nodes_to_exclude=list(skip),
+                    calibrate_method=CalibrationMethod[methods[calibration]],
+                    calibration_cache_path=ranges,
+                    use_external_data_format=external,
+                )
     context.metrics["calibration_samples"] = len(rows)
     report(context, target)
 
@@ -104,6 +105,29 @@ def _refusal_in_words(context: OptimizeContext, *, per_channel: bool) -> Iterato
             f"  {first} operators to leave in float32 with skip; the log has its traceback"
         )
         raise StageFailed(msg) from exc
+
+
+@contextmanager
+def _calibrating_on(threads: int) -> Iterator[None]:
+    """Let ONNX Runtime calibrate with `threads` threads: by itself it takes as many as the machine has cores.
+
+    How a convolution or a mean is split between threads decides in which order its numbers are added up, and so their last
+    digit, and the ranges.
+    """
+    from onnxruntime import SessionOptions
+    from onnxruntime.quantization import calibrate
+
+    def options() -> Any:
+        made = SessionOptions()
+        made.intra_op_num_threads = threads
+        return made
+
+    runtime = calibrate.onnxruntime
+    runtime.SessionOptions = options
+    try:
+        yield
+    finally:
+        runtime.SessionOptions = SessionOptions
 
 
 def _measure_entropy(model: Path, reader: _Reader, ranges: Path, *, external: bool) -> None:

@@ -180,6 +180,27 @@ def test_ranges_come_from_the_training_split_and_the_seed(
     assert written[0] != written[2]
 
 
+@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+def test_it_is_calibrated_with_the_threads_of_the_project_whatever_the_machine_has(
+    calibration: Any, parent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+    from onnxruntime.quantization.calibrate import CalibraterBase
+
+    usual, threads = onnxruntime.SessionOptions, []
+    create = CalibraterBase.create_inference_session
+
+    def watched(self: Any) -> None:
+        create(self)
+        threads.append(self.infer_session.get_session_options().intra_op_num_threads)
+
+    monkeypatch.setattr(CalibraterBase, "create_inference_session", watched)
+    onnx_static(msgspec.structs.replace(parent(), threads=3), calibration=calibration, calibration_samples=4)
+
+    assert {*threads} == {3}
+    assert onnxruntime.SessionOptions is usual
+
+
 def test_skip_leaves_operators_in_float32_and_refuses_what_is_not_there(parent: Callable[..., Any]) -> None:
     from modelyard_plugins.support.onnx.model import load_onnx, weighted_operators
 
