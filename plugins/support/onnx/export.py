@@ -1,4 +1,4 @@
-"""Write what an exporter makes as ONNX: checked, with names that stay, the same model always as the same bytes."""
+"""Write what tf2onnx makes as ONNX: checked, with names that stay, the same model always as the same bytes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
 from modelyard_plugins.support.onnx.canonical import canonicalize
+from modelyard_plugins.support.onnx.node_order import steady_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ def write_export(export: Callable[[], Any], model: str, path: Path, outputs: Seq
     """Write to `path` the `onnx.ModelProto` that `export` returns.
 
     Args:
-        export: converts the model.
+        export: converts the model with tf2onnx.
         model: the model's name, for messages.
         path: where to.
         outputs: what its outputs are called in the end, in the order of the graph.
@@ -30,7 +31,8 @@ def write_export(export: Callable[[], Any], model: str, path: Path, outputs: Seq
     import onnx
 
     try:
-        exported = export()
+        with steady_order():
+            exported = export()
         canonicalize(exported, input_names=_input_names(exported.graph), output_names=outputs, batch=BATCH)
         onnx.checker.check_model(
             exported

@@ -1,0 +1,34 @@
+"""Let tf2onnx go through a graph in one order, so that what it simplifies does not differ from one process to the next.
+
+It keeps nodes in sets, which have the order of the nodes' addresses, and names in sets, which have that of their hashes.
+In some orders a simplification finds what it looks for, and in others it comes too early.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def steady_order() -> Iterator[None]:
+    """Within it, tf2onnx keeps the nodes of a graph in their order, and finds what reads a tensor in the order of the names."""
+    from tf2onnx.graph import Graph
+
+    needed, readers = Graph.extract_sub_graph_nodes, Graph.find_output_consumers
+
+    def in_order(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        kept = {id(node) for node in needed(graph, *args, **kwargs)}
+        return [node for node in graph.get_nodes() if id(node) in kept]
+
+    def by_name(graph: Any, tensor: str) -> list[Any]:
+        return sorted(readers(graph, tensor), key=lambda node: str(node.name))
+
+    Graph.extract_sub_graph_nodes, Graph.find_output_consumers = in_order, by_name
+    try:
+        yield
+    finally:
+        Graph.extract_sub_graph_nodes, Graph.find_output_consumers = needed, readers

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import contextlib
+import random
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard_plugins.support.onnx.export import write_export
+from modelyard_plugins.support.onnx.node_order import steady_order
+
+# to import it is to import TensorFlow, whichever tests are asked for
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.skipif(find_spec("tf2onnx") is None, reason="needs the extra 'keras'"),
+]
+SEEDS = (0, 1, 55, 104)
+"""In the orders of the last two, of a hundred, a simplification comes too early."""
+
+
+def network() -> Any:
+    """Return a function whose shape is computed behind a transposition: some orders of nodes let tf2onnx compute it once."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 12, 12, 1), tf.float32, name="image")])
+    def answers(image: Any) -> Any:
+        for kernel in ((3, 3, 1, 4), (3, 3, 4, 8)):
+            image = tf.nn.max_pool2d(tf.nn.relu(tf.nn.conv2d(image, tf.ones(kernel), 1, "VALID")), 2, 2, "VALID")
+        return tf.reshape(image, (tf.shape(image)[0], 8)) @ tf.ones((8, 3))
+
+    return answers
+
+
+def convert(answers: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what tf2onnx makes of a network, as in a process that converted nothing before."""
+    import tf2onnx
+
+    monkeypatch.setattr("tf2onnx.utils.INTERNAL_NAME", 1)
+    return tf2onnx.convert.from_function(answers, input_signature=answers.input_signature)[0]
+
+
+def go_through_in_disorder(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Have tf2onnx meet the nodes of a graph in an order that addresses and hashes may bring about."""
+    from tf2onnx.graph import Graph
+
+    needed, readers, disorder = Graph.extract_sub_graph_nodes, Graph.find_output_consumers, random.Random(seed)
+
+    def shuffled(nodes: list[Any]) -> list[Any]:
+        return disorder.sample(sorted(nodes, key=lambda node: str(node.name)), len(nodes))
+
+    monkeypatch.setattr(Graph, "extract_sub_graph_nodes", lambda *args, **kwargs: shuffled(needed(*args, **kwargs)))
+    monkeypatch.setattr(Graph, "find_output_consumers", lambda *args: shuffled(readers(*args)))
+
+
+def test_whatever_the_order_of_sets_the_file_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = network()
+    unlike, alike = set(), set()
+    for seed in SEEDS:
+        with monkeypatch.context() as patched:
+            go_through_in_disorder(patched, seed)
+            unlike.add(len(convert(answers, patched).graph.node))
+            write_export(partial(convert, answers, patched), "network", tmp_path / "model.onnx")
+            alike.add((tmp_path / "model.onnx").read_bytes())
+
+    assert len(unlike) > 1  # else nothing is shown here
+    assert len(alike) == 1
+
+
+def test_it_is_as_it_was_afterwards() -> None:
+    from tf2onnx.graph import Graph
+
+    before = Graph.extract_sub_graph_nodes, Graph.find_output_consumers
+    with contextlib.suppress(KeyError), steady_order():
+        assert Graph.extract_sub_graph_nodes is not before[0]
+        raise KeyError
+
+    assert (Graph.extract_sub_graph_nodes, Graph.find_output_consumers) == before
