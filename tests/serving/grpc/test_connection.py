@@ -224,7 +224,15 @@ def test_http_1_is_told_where_it_is_spoken(server: Any) -> None:
         (frames.frame(frames.CONTINUATION, frames.END_HEADERS, 1, b"\x88"), Reason.PROTOCOL_ERROR),
         (frames.frame(frames.PUSH_PROMISE, 0, 1, b"\0" * 8), Reason.PROTOCOL_ERROR),
         (frames.frame(frames.PING, 0, 0, b"short"), Reason.FRAME_SIZE_ERROR),
+        (frames.frame(frames.PING, 0, 1, b"x" * 8), Reason.PROTOCOL_ERROR),
         (frames.frame(frames.SETTINGS, 0, 0, b"short"), Reason.FRAME_SIZE_ERROR),
+        (frames.frame(frames.SETTINGS, 0, 1), Reason.PROTOCOL_ERROR),
+        (frames.frame(frames.SETTINGS, frames.ACK, 0, b"\0" * 6), Reason.FRAME_SIZE_ERROR),
+        (frames.frame(frames.GOAWAY, 0, 0, b"short"), Reason.FRAME_SIZE_ERROR),
+        (frames.frame(frames.PRIORITY, 0, 1, b"shor"), Reason.FRAME_SIZE_ERROR),
+        (frames.frame(frames.PRIORITY, 0, 0, b"short"), Reason.PROTOCOL_ERROR),
+        (frames.frame(frames.HEADERS, frames.END_HEADERS | frames.HAS_PRIORITY, 1, b"\x83"), Reason.FRAME_SIZE_ERROR),
+        (frames.settings({frames.ENABLE_PUSH: 2}), Reason.PROTOCOL_ERROR),
         (b"\xff\xff\xff\0\0\0\0\0\1", Reason.FRAME_SIZE_ERROR),
         (frames.frame(frames.RST_STREAM, 0, 9, b"\0" * 4), Reason.PROTOCOL_ERROR),
         (frames.window_update(0, 0), Reason.PROTOCOL_ERROR),
@@ -248,6 +256,51 @@ def test_what_is_no_http_2_ends_the_connection_with_the_reason(server: Any, sent
     with Client(server) as client:
         client.send(sent)
         assert client.end() == reason
+
+
+@pytest.mark.parametrize("sent", [b"", frames.frame(frames.SETTINGS, frames.ACK, 0)])
+def test_a_client_that_does_not_say_its_settings_first_is_told_so(server: Any, sent: bytes) -> None:
+    with Client(server, greet=False) as client:
+        client.send(frames.PREFACE, sent, client.headers(1), data(1))
+        assert client.end() == Reason.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (lambda client: client.headers(3), Reason.PROTOCOL_ERROR),
+        (lambda client: client.headers(3, flags=frames.END_HEADERS | frames.END_STREAM), Reason.PROTOCOL_ERROR),
+        (lambda client: client.headers(5), Reason.PROTOCOL_ERROR),
+        (lambda client: client.headers(5, flags=frames.END_HEADERS | frames.END_STREAM), Reason.PROTOCOL_ERROR),
+        (lambda _: frames.frame(frames.HEADERS, frames.END_HEADERS, 5, b"\0\1a\1b"), Reason.PROTOCOL_ERROR),
+        (lambda client: data(5) + client.headers(5), Reason.STREAM_CLOSED),
+        (lambda _: data(5) + data(5), Reason.STREAM_CLOSED),
+        (lambda _: frames.frame(frames.DATA, 0, 4), Reason.PROTOCOL_ERROR),
+        (lambda _: frames.window_update(4, 1), Reason.PROTOCOL_ERROR),
+        (lambda _: frames.reset(4, Reason.CANCEL), Reason.PROTOCOL_ERROR),
+        (lambda _: frames.window_update(5, 0), Reason.PROTOCOL_ERROR),
+        (
+            lambda _: frames.window_update(5, frames.LARGEST_WINDOW) + frames.window_update(5, 1),
+            Reason.FLOW_CONTROL_ERROR,
+        ),
+    ],
+)
+def test_what_cannot_stand_beside_a_call_ends_the_connection(server: Any, sent: Any, reason: Any) -> None:
+    settings = struct.pack(">HL", frames.INITIAL_WINDOW_SIZE, 0)  # nothing of an answer goes
+    with Client(server, settings=settings) as client:
+        client.send(client.headers(5), sent(client))
+        assert client.end() == reason
+
+
+def test_what_comes_late_to_a_call_that_is_answered_is_passed_over(server: Any) -> None:
+    with Client(server) as client:
+        client.send(client.headers(1, **{"grpc-timeout": "soon"}))  # answered before its message has come
+        assert status(client.answer(1)[0]) == Code.INVALID_ARGUMENT
+        behind = frames.END_HEADERS | frames.END_STREAM
+        client.send(data(1, end=False), frames.window_update(1, 5), frames.frame(frames.PRIORITY, 0, 1, b"short"))
+        client.send(frames.frame(frames.HEADERS, behind, 1, b"\0\1a\1b"), frames.reset(1, Reason.CANCEL))
+        client.send(client.headers(3), data(3))
+        assert status(client.answer(3)[0]) == Code.OK
 
 
 def test_calls_that_are_begun_and_dropped_end_the_connection(server: Any) -> None:
@@ -282,7 +335,8 @@ def test_a_message_that_does_not_come_is_refused_and_the_connection_stays(server
         b"",
         frames.PREFACE[:10],
         frames.PREFACE + frames.frame(frames.SETTINGS, 0, 0),
-        frames.PREFACE + frames.frame(frames.HEADERS, 0, 1, b"\x88"),
+        frames.PREFACE + frames.frame(frames.SETTINGS, 0, 0)[:5],
+        frames.PREFACE + frames.frame(frames.SETTINGS, 0, 0) + frames.frame(frames.HEADERS, 0, 1, b"\x88"),
     ],
 )
 def test_a_client_that_says_nothing_more_is_let_go(server: Any, sent: Any) -> None:

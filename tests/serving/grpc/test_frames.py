@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 hpack = pytest.importorskip("hpack", reason="hpack is not installed")
 
 from modelyard.serving.grpc import frames  # noqa: E402 - it needs hpack
-from modelyard.serving.grpc.frames import CODES, Broken, Code, Reason, field, message_field, unpadded  # noqa: E402
+from modelyard.serving.grpc.frames import CODES, Broken, Code, Reason, field, fragment, message_field, unpadded  # noqa: E402
 from modelyard.serving.observe import GRPC_CODES  # noqa: E402
 
 
@@ -52,12 +52,38 @@ def test_what_a_frame_is_padded_with_is_taken_away(data: bytes, size: int, other
     assert unpadded(others & ~frames.PADDED, data) == data
 
 
-@pytest.mark.parametrize("payload", [b"", b"\1", b"\3\0\0"])
+@pytest.mark.parametrize("payload", [b"\1", b"\3\0\0"])
 def test_padding_beyond_the_frame_ends_the_connection(payload: bytes) -> None:
     with pytest.raises(Broken, match="padded with more than it holds") as told:
         unpadded(frames.PADDED, payload)
 
     assert told.value.reason == Reason.PROTOCOL_ERROR
+
+
+@given(st.binary(max_size=300), st.binary(min_size=5, max_size=5), st.integers(0, 255))
+def test_a_priority_stands_before_the_block_and_padding_behind(block: bytes, priority: bytes, size: int) -> None:
+    whole = frames.PADDED | frames.HAS_PRIORITY
+    assert fragment(whole, bytes((size,)) + priority + block + b"\0" * size) == block
+    assert fragment(frames.HAS_PRIORITY, priority + block) == block
+    assert fragment(0, block) == block
+
+
+@pytest.mark.parametrize(
+    ("flags", "payload"),
+    [
+        (frames.PADDED, b""),
+        (frames.PADDED | frames.HAS_PRIORITY, b""),
+        (frames.HAS_PRIORITY, b""),
+        (frames.HAS_PRIORITY, b"1234"),
+        (frames.HAS_PRIORITY | frames.PADDED, b"\0" + b"1234"),
+        (frames.HAS_PRIORITY | frames.PADDED, b"\1" + b"12345"),
+    ],
+)
+def test_headers_too_short_for_what_their_flags_say_end_the_connection(flags: int, payload: bytes) -> None:
+    with pytest.raises(Broken) as told:
+        fragment(flags, payload)
+
+    assert told.value.reason == Reason.FRAME_SIZE_ERROR
 
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=300), st.binary(max_size=300)), max_size=4))

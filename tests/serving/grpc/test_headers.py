@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 hpack = pytest.importorskip("hpack", reason="hpack is not installed")
 
 from modelyard.serving.grpc.frames import Broken, Reason, field  # noqa: E402 - it needs hpack
-from modelyard.serving.grpc.headers import HeaderBlocks, by_name  # noqa: E402
+from modelyard.serving.grpc.headers import HeaderBlocks, by_name, is_request  # noqa: E402
 
 FIELDS = [(b":method", b"POST"), (b":path", b"/a.B/C"), (b"x-bin", b"\xff\0")]
 
@@ -100,3 +100,11 @@ def test_the_last_of_several_of_a_name_stands_and_the_name_is_noted() -> None:
 
 def test_a_field_outside_of_any_table_is_read() -> None:
     assert begun().add(field(b"grpc-timeout", b"1S"), last=True) == [(b"grpc-timeout", b"1S")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [([], False), (FIELDS, True), (FIELDS[2:], False), ([FIELDS[2], FIELDS[1]], True), ([(b"a", b":path")], False)],
+)
+def test_a_call_begins_with_pseudo_fields(fields: list[tuple[bytes, bytes]], expected: bool) -> None:
+    assert is_request(fields) is expected

@@ -27,6 +27,7 @@ from modelyard.serving.messages import Request, Response  # noqa: E402
 from modelyard.serving.service import Peer  # noqa: E402
 
 HEADER_BYTES, HELD_BYTES = 8000, 100_000
+GREETING = frames.PREFACE + frames.settings({})
 POST = frame(frames.HEADERS, frames.END_HEADERS, 1, b"\x83")
 
 
@@ -104,7 +105,7 @@ class Noting(Http2):
         super().__init__(self.noted, gate, clock())
         self.connection_made(self.wire)
         if greeted:
-            self.data_received(frames.PREFACE)
+            self.data_received(GREETING)
             self.wire.taken()
 
     def stream(self, number: int) -> Stream:
@@ -146,12 +147,12 @@ class Noting(Http2):
 
 def test_it_greets_a_client_that_greets_and_not_before() -> None:
     one = Noting(greeted=False)
-    for byte in frames.PREFACE[:-1]:
+    for byte in GREETING[:-1]:
         one.data_received(bytes((byte,)))
     assert one.wire.data == b""
-    one.data_received(frames.PREFACE[-1:])
+    one.data_received(GREETING[-1:])
 
-    (kind, flags, stream, payload), window = one.wire.taken()
+    (kind, flags, stream, payload), window, heard = one.wire.taken()
     assert (kind, flags, stream) == (frames.SETTINGS, 0, 0)
     assert dict(struct.iter_unpack(">HL", payload)) == {
         frames.MAX_CONCURRENT_STREAMS: STREAMS,
@@ -159,7 +160,31 @@ def test_it_greets_a_client_that_greets_and_not_before() -> None:
         frames.MAX_HEADER_LIST_SIZE: HEADER_BYTES,
     }
     assert window == (frames.WINDOW_UPDATE, 0, 0, struct.pack(">L", WINDOW_BYTES - frames.INITIAL_WINDOW))
+    assert heard == (frames.SETTINGS, frames.ACK, 0, b"")
     assert one.peer == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        POST,
+        frame(frames.PING, 0, 0, b"12345678"),
+        frame(0xEE, 0, 0),
+        frames.window_update(0, 1),
+        frame(frames.SETTINGS, frames.ACK, 0),
+    ],
+)
+def test_a_client_that_greets_without_its_settings_is_told_so(sent: bytes) -> None:
+    one = Noting(greeted=False)
+    one.data_received(frames.PREFACE + sent[:8])
+    assert one.wire.data == b"", "it may be settings yet"
+    one.data_received(sent[8:] + POST)
+
+    ours, _, (kind, _, stream, payload) = one.wire.taken()
+    assert ours[:3] == (frames.SETTINGS, 0, 0), "the first that a server says"
+    assert (kind, stream, *struct.unpack(">LL", payload[:8])) == (frames.GOAWAY, 0, 0, Reason.PROTOCOL_ERROR)
+    assert payload[8:] == b"the first frame has to say the client's settings"
+    assert (one.wire.state, one.noted.statuses, one.seen) == ("closed", [400], [])
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", frames.PREFACE[:-1] + b"x", b"\x16\x03\x01"])
@@ -172,7 +197,7 @@ def test_who_speaks_something_else_is_told_so(sent: bytes) -> None:
     assert json.loads(body)["error"].startswith("this port speaks gRPC")
     assert b"date" not in head
     assert (one.wire.state, one.noted.statuses) == ("closed", [400])
-    one.data_received(frames.PREFACE)
+    one.data_received(GREETING)
     assert one.seen == []
 
 
@@ -233,7 +258,16 @@ def test_headers_are_put_together_without_padding_and_priority() -> None:
         (frame(frames.WINDOW_UPDATE, 0, 0, b""), Reason.FRAME_SIZE_ERROR),
         (frame(frames.SETTINGS, 0, 0, b"12345"), Reason.FRAME_SIZE_ERROR),
         (frame(frames.SETTINGS, frames.ACK, 0, b"123456"), Reason.FRAME_SIZE_ERROR),
-        (frame(frames.SETTINGS, 0, 1), Reason.FRAME_SIZE_ERROR),
+        (frame(frames.SETTINGS, 0, 1), Reason.PROTOCOL_ERROR),
+        (frame(frames.PING, 0, 1, b"12345678"), Reason.PROTOCOL_ERROR),
+        (frame(frames.PING, frames.ACK, 1, b"12345678"), Reason.PROTOCOL_ERROR),
+        (frame(frames.GOAWAY, 0, 1, b"\0" * 8), Reason.PROTOCOL_ERROR),
+        (frame(frames.GOAWAY, 0, 0, b"\0" * 7), Reason.FRAME_SIZE_ERROR),
+        (frame(frames.PRIORITY, 0, 0, b"\0" * 5), Reason.PROTOCOL_ERROR),
+        (frame(frames.PRIORITY, 0, 1, b"\0" * 6), Reason.FRAME_SIZE_ERROR),
+        (frame(frames.HEADERS, frames.END_HEADERS | frames.HAS_PRIORITY, 3, b"\0" * 4), Reason.FRAME_SIZE_ERROR),
+        (frame(frames.HEADERS, frames.END_HEADERS | frames.PADDED, 3), Reason.FRAME_SIZE_ERROR),
+        (frames.settings({frames.ENABLE_PUSH: 2}), Reason.PROTOCOL_ERROR),
         (frames.settings({frames.INITIAL_WINDOW_SIZE: 1 << 31}), Reason.FLOW_CONTROL_ERROR),
         (frames.window_update(0, 0), Reason.PROTOCOL_ERROR),
         (frames.window_update(0, frames.LARGEST_WINDOW), Reason.FLOW_CONTROL_ERROR),
@@ -264,7 +298,7 @@ def test_the_largest_frame_is_taken() -> None:
 
 def test_a_ping_comes_back_and_settings_are_heard() -> None:
     one = Noting()
-    one.data_received(frame(frames.PING, 0, 0, b"12345678") + frames.settings({0xEE: 1}))
+    one.data_received(frame(frames.PING, 0, 0, b"12345678") + frames.settings({0xEE: 1, frames.ENABLE_PUSH: 1}))
     one.data_received(frame(frames.PING, frames.ACK, 0, b"12345678") + frame(frames.SETTINGS, frames.ACK, 0))
 
     assert one.wire.taken() == [(frames.PING, frames.ACK, 0, b"12345678"), (frames.SETTINGS, frames.ACK, 0, b"")]
@@ -280,6 +314,17 @@ def test_a_wider_window_lets_more_go_of_each_stream() -> None:
     one.data_received(frames.settings({frames.INITIAL_WINDOW_SIZE: frames.INITIAL_WINDOW + 7}))
     one.data_received(frames.settings({frames.INITIAL_WINDOW_SIZE: 0}))
     assert one.seen[2:] == [("pump", 1, 100 - frames.INITIAL_WINDOW), ("pump", 3, 100 - frames.INITIAL_WINDOW)]
+
+
+def test_settings_that_make_a_stream_s_window_too_wide_end_it() -> None:
+    one = Noting()
+    one.stream(1)
+    one.data_received(frames.window_update(1, frames.LARGEST_WINDOW - 100))
+    one.data_received(frames.settings({frames.INITIAL_WINDOW_SIZE: frames.INITIAL_WINDOW + 1}))
+
+    kind, _, _, payload = one.wire.taken()[-1]
+    assert (kind, struct.unpack(">LL", payload[:8])[1]) == (frames.GOAWAY, Reason.FLOW_CONTROL_ERROR)
+    assert one.seen == [("pump", 1, frames.LARGEST_WINDOW)]
 
 
 def test_a_window_is_one_stream_s_or_all_of_them_share_it() -> None:

@@ -21,7 +21,7 @@ from ..messages import Request, Response, error_response
 from ..service import Service
 from . import frames
 from .frames import CODES, Broken, Reason, unpadded
-from .headers import by_name
+from .headers import by_name, is_request
 from .http2 import STREAMS, WINDOW_BYTES, Http2
 from .outbox import opening
 from .stream import Stream, timeout_s
@@ -134,12 +134,16 @@ class Connection(Http2):
         """Begin a call, or take the fields behind its message, of which none is known."""
         stream = self._streams.get(number)
         if stream is not None:
-            if not ends or stream.whole:
+            if stream.whole:
+                raise Broken(Reason.STREAM_CLOSED, "headers of a call that had ended")
+            if not ends or is_request(fields):
                 raise Broken(Reason.PROTOCOL_ERROR, "headers stand in the middle of a call")
             self._end(stream)
             return
         if number <= self._last:
-            return  # of a call that was answered before it was whole
+            if not ends or is_request(fields):
+                raise Broken(Reason.PROTOCOL_ERROR, "a call begins whose number is not above those before")
+            return  # what ends a call that was answered before it was whole
         self._last = number
         if self._left or len(self._streams) >= STREAMS:
             self._out.frames.append(frames.reset(number, Reason.REFUSED_STREAM))
@@ -193,13 +197,15 @@ class Connection(Http2):
         if self._taken >= WINDOW_BYTES // 2:
             self._out.frames.append(frames.window_update(0, self._taken))
             self._taken = 0
-        if not number or number > self._last:
+        if self._is_idle(number):
             raise Broken(Reason.PROTOCOL_ERROR, "data of a call that has not begun")
         stream = self._streams.get(number)
-        if stream is None or stream.ending is not None:
+        if stream is None:
             return  # it is answered already
         if stream.whole:
             raise Broken(Reason.STREAM_CLOSED, "data of a call that had ended")
+        if stream.ending is not None:
+            return  # what answers it is on its way
         stream.granted -= len(payload)
         if stream.granted < 0:
             raise Broken(Reason.FLOW_CONTROL_ERROR, "more data came than was allowed")
@@ -245,7 +251,7 @@ class Connection(Http2):
         self._service.answer(stream, self)
 
     def _take_reset(self, number: int) -> None:
-        if not number or number > self._last:
+        if self._is_idle(number):
             raise Broken(Reason.PROTOCOL_ERROR, "the end of a call that has not begun")
         stream = self._streams.get(number)
         if stream is None:

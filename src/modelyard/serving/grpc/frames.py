@@ -21,11 +21,17 @@ HEAD_BYTES = 9
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 LENGTHS = {PRIORITY: 5, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
 """The sizes of those frames that have one size."""
+ON_CONNECTION = frozenset({SETTINGS, PING, GOAWAY})
+"""The frames that are of no stream."""
+GOAWAY_BYTES = 8
+"""What the client's goodbye says at least: its last stream, and why."""
 END_STREAM, ACK, END_HEADERS, PADDED, HAS_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 INITIAL_WINDOW, LARGEST_WINDOW = 65_535, (1 << 31) - 1
-MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 3, 4, 5, 6
+ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 2, 3, 4, 5, 6
 """The settings that are said or heard."""
 LONGEST_MESSAGE = 1000
+PRIORITY_BYTES = 5
+"""What stands before a block of headers that says its priority."""
 PREFIX_BYTES = 5
 """What stands before a message: whether it is compressed, and its size."""
 
@@ -45,7 +51,11 @@ class Reason(IntEnum):
 
 
 class Broken(Exception):
-    """The client does not keep to HTTP/2: the connection ends."""
+    """The client does not keep to HTTP/2: the connection ends.
+
+    It ends for what is wrong with one stream, too, as RFC 9113, 5.4.1 lets it: a client cannot make us begin and reset calls
+    without end.
+    """
 
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
@@ -81,13 +91,29 @@ def unpadded(flags: int, payload: bytes) -> bytes:
     """Return a frame's payload without what it is padded with.
 
     Raises:
-        Broken: that is more than the payload.
+        Broken: that is more than the payload, or the payload does not say how much.
     """
     if not flags & PADDED:
         return payload
-    if not payload or payload[0] >= len(payload):
+    if not payload:
+        raise Broken(Reason.FRAME_SIZE_ERROR, "a frame does not say how much it is padded")
+    if payload[0] >= len(payload):
         raise Broken(Reason.PROTOCOL_ERROR, "a frame is padded with more than it holds")
     return payload[1 : len(payload) - payload[0]]
+
+
+def fragment(flags: int, payload: bytes) -> bytes:
+    """Return what a frame HEADERS holds of its block: not what it is padded with, and not the priority, which nobody asks.
+
+    Raises:
+        Broken: there is no room for what its flags say.
+    """
+    block = unpadded(flags, payload)
+    if not flags & HAS_PRIORITY:
+        return block
+    if len(block) < PRIORITY_BYTES:
+        raise Broken(Reason.FRAME_SIZE_ERROR, "headers are too short for their priority")
+    return block[PRIORITY_BYTES:]
 
 
 def settings(values: dict[int, int]) -> bytes:

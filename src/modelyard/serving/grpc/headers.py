@@ -65,3 +65,8 @@ def by_name(fields: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], froz
         return headers, frozenset()
     names = [name for name, _ in fields]
     return headers, frozenset(name for name in headers if names.count(name) > 1)
+
+
+def is_request(fields: list[tuple[bytes, bytes]]) -> bool:
+    """Return whether header fields begin a call: those behind its message have no pseudo-fields, such as `:path`."""
+    return any(name.startswith(b":") for name, _ in fields)

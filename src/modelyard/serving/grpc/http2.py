@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..messages import error_response
 from . import frames
-from .frames import Broken, Reason, unpadded
+from .frames import Broken, Reason, fragment
 from .headers import HeaderBlocks
 from .outbox import FRAME_BYTES, Outbox
 
@@ -161,7 +161,10 @@ class Http2(asyncio.Protocol, ABC):
             del buffer[:at]
 
     def _greet(self) -> bool:
-        """Read what every client of HTTP/2 says first; return whether it is there."""
+        """Read what every client of HTTP/2 says first, up to the head of its settings; return whether it is there.
+
+        Source: RFC 9113, 3.4.
+        """
         size = len(frames.PREFACE)
         if self._buffer[:size] != frames.PREFACE[: len(self._buffer)]:
             self._service.answered(None, 400, self._loop.time() - self._since_s, self.peer)
@@ -169,8 +172,9 @@ class Http2(asyncio.Protocol, ABC):
             self._out.frames.append(answer.head(date=b"", close=True).replace(b"date: \r\n", b"") + answer.body)
             self._finish()
             return False
-        if len(self._buffer) < size:
+        if len(self._buffer) < size + frames.HEAD_BYTES:
             return False
+        kind, flags = self._buffer[size + 3 : size + 5]
         del self._buffer[:size]
         self._greeted = True
         ours = {
@@ -180,6 +184,8 @@ class Http2(asyncio.Protocol, ABC):
         }
         more = frames.window_update(0, WINDOW_BYTES - frames.INITIAL_WINDOW)
         self._out.frames.append(frames.settings(ours) + more)
+        if kind != frames.SETTINGS or flags & frames.ACK:
+            raise Broken(Reason.PROTOCOL_ERROR, "the first frame has to say the client's settings")
         return True
 
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
@@ -195,23 +201,21 @@ class Http2(asyncio.Protocol, ABC):
             self._take_headers(number, flags, payload)
         elif kind == frames.CONTINUATION:
             self._take_continuation(number, flags, payload)
-        elif kind == frames.SETTINGS:
-            self._take_settings(flags, number, payload)
         elif kind == frames.WINDOW_UPDATE:
             self._take_window(number, struct.unpack(">L", payload)[0] & 0x7FFFFFFF)
-        elif kind == frames.PING:
-            self._take_ping(flags, payload)
         elif kind == frames.RST_STREAM:
             self._take_reset(number)
+        elif kind in frames.ON_CONNECTION:
+            self._take_on_connection(kind, flags, number, payload)
         elif kind == frames.PUSH_PROMISE:
             raise Broken(Reason.PROTOCOL_ERROR, "a client cannot push")
+        elif kind == frames.PRIORITY and not number:
+            raise Broken(Reason.PROTOCOL_ERROR, "a priority of no call")
 
     def _take_headers(self, number: int, flags: int, payload: bytes) -> None:
         if not number % 2:
             raise Broken(Reason.PROTOCOL_ERROR, "a client's streams have odd numbers")
-        block = unpadded(flags, payload)
-        if flags & frames.HAS_PRIORITY:
-            block = block[5:]
+        block = fragment(flags, payload)
         self._since_s = self._loop.time()
         self._blocks.begin(number, ends=bool(flags & frames.END_STREAM))
         self._take_continuation(number, flags, block)
@@ -221,20 +225,30 @@ class Http2(asyncio.Protocol, ABC):
         if fields is not None:
             self._take_fields(number, fields, ends=self._blocks.ends)
 
-    def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
-        if number or len(payload) % 6 or (flags & frames.ACK and payload):
+    def _take_on_connection(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise Broken(Reason.PROTOCOL_ERROR, "what is the connection's came on a stream")
+        if kind == frames.SETTINGS:
+            self._take_settings(flags, payload)
+        elif kind == frames.PING:
+            self._take_ping(flags, payload)
+        elif len(payload) < frames.GOAWAY_BYTES:
+            raise Broken(Reason.FRAME_SIZE_ERROR, "a goodbye is cut short")
+
+    def _take_settings(self, flags: int, payload: bytes) -> None:
+        if len(payload) % 6 or (flags & frames.ACK and payload):
             raise Broken(Reason.FRAME_SIZE_ERROR, "these are no settings")
         if flags & frames.ACK:
             return
         for name, value in struct.iter_unpack(">HL", payload):
             more = self._out.set(name, value)
             for stream in list(self._streams.values()) if more else ():
-                stream.window += more
+                self._out.widen(stream, more)
                 self._pump(stream)
         self._out.frames.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
 
     def _take_window(self, number: int, more: int) -> None:
-        if number and number > self._last:
+        if number and self._is_idle(number):
             raise Broken(Reason.PROTOCOL_ERROR, "a window of a call that has not begun")
         stream = self._streams.get(number)
         if number and stream is None:
@@ -242,6 +256,10 @@ class Http2(asyncio.Protocol, ABC):
         self._out.widen(stream, more)
         for waiting in list(self._streams.values()) if stream is None else (stream,):
             self._pump(waiting)
+
+    def _is_idle(self, number: int) -> bool:
+        """Return whether no call has begun on a stream; streams of even numbers would be ours."""
+        return not number % 2 or number > self._last
 
     def _take_ping(self, flags: int, payload: bytes) -> None:
         if not flags & frames.ACK:

@@ -82,6 +82,8 @@ class Outbox:
                 raise Broken(Reason.FLOW_CONTROL_ERROR, "a window is too large")
             more, self.initial_window = value - self.initial_window, value
             return more
+        if name == frames.ENABLE_PUSH and value > 1:
+            raise Broken(Reason.PROTOCOL_ERROR, "whether to push is 0 or 1")
         if name == frames.MAX_FRAME_SIZE:
             if not 16_384 <= value < 1 << 24:
                 raise Broken(Reason.PROTOCOL_ERROR, "a frame's size is out of its bounds")
