@@ -77,14 +77,6 @@ def test_a_plain_doit_builds_every_kind_that_there_is(tasks: Tasks, toy_project:
     assert Path(config["dep_file"]).is_relative_to(toy_project / ".modelyard")
 
 
-def test_what_is_stale_is_told_with_the_command_that_says_why(tasks: Tasks) -> None:
-    head, (only,) = group(tasks, task_train)
-    assert [str(one) for one in (*head["uptodate"], *only["uptodate"])] == [
-        "`doit why train` says why", "`doit why train:model.build` says why",
-    ]  # fmt: skip
-    assert not head["uptodate"][0]()
-
-
 def test_a_kind_of_stage_is_a_group_with_a_task_for_each_stage(tasks: Tasks) -> None:
     head, (only,) = group(tasks, task_train)
     assert (head["name"], head["actions"], head["doc"]) == (None, None, "train the model")

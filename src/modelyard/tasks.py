@@ -98,7 +98,7 @@ class Tasks:
             yield from foreground_tasks(self.engine, name, doc)
             return
         stages = self.project.plan.of_kind(name)
-        fresh = _AllFresh(name, [_Fresh(self.engine, stage) for stage in stages])
+        fresh = _AllFresh([_Fresh(self.engine, stage) for stage in stages])
         yield {
             "name": None,
             "actions": None,
@@ -159,15 +159,11 @@ class _Fresh:
 
     @property
     def state(self) -> str:
-        """What a build would do with the stage; `doit list --status` shows it."""
+        """What a build would do with the stage; `doit list --status` and `doit info` show it."""
         return self._engine.judge.verdict(self._stage).state
 
     def __call__(self) -> bool:
         return self._engine.judge.is_up_to_date(self._stage)
-
-    def __str__(self) -> str:
-        """What `doit info` shows where the stage is stale."""
-        return f"`doit why {self._stage.id}` says why"
 
 
 class _AllFresh:
@@ -175,20 +171,16 @@ class _AllFresh:
 
     __signature__ = inspect.Signature()
 
-    def __init__(self, name: str, stages: list[_Fresh]) -> None:
-        self._name, self._stages = name, stages
+    def __init__(self, stages: list[_Fresh]) -> None:
+        self._stages = stages
 
     @property
     def state(self) -> str:
-        """What a build would do with the group; `doit list --status` shows it."""
+        """What a build would do with the group; `doit list --status` and `doit info` show it."""
         return of_all(stage.state for stage in self._stages)
 
     def __call__(self) -> bool:
         return all(stage() for stage in self._stages)
-
-    def __str__(self) -> str:
-        """What `doit info` shows where one is stale."""
-        return f"`doit why {self._name}` says why"
 
 
 class _Build(BaseAction):  # type: ignore[misc]

@@ -101,6 +101,34 @@ def test_info_shows_a_task_without_what_modelyard_keeps_there(capsys: pytest.Cap
     assert "{'team': 'vision'}" in capsys.readouterr().out, "what a person wrote there is theirs"
 
 
+@pytest.mark.parametrize("name", STATES)
+def test_info_and_list_tell_the_same_of_a_stage(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(List, "--status", name)
+    state = capsys.readouterr().out.partition(f" {name} ")[0].strip()
+    code = run(Info, name)
+    said = [f"status     : {state}"] + [f" * `doit why {name}` says why"] * (state != "up to date")
+    assert capsys.readouterr().out == "\n".join(["", name, "", f"a {STATES[name]} one", "", *said, ""])
+    assert code == (state != "up to date")
+
+
+def test_info_tells_why_a_task_without_a_stage_would_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def tasks(**more: Any) -> dict[str, Any]:
+        return {"task_own": lambda: {"actions": ["true"], **more}}
+
+    assert run(Info, "own", tasks=tasks(targets=["made.txt"], uptodate=[True])) == 1
+    missing = "status     : run\n * The following targets do not exist:\n    - made.txt\n"
+    assert capsys.readouterr().out.startswith(f"\nown\n\n{missing}")
+    (here / "made.txt").touch()
+    assert run(Info, "own", tasks=tasks(targets=["made.txt"], uptodate=[True])) == 0
+    assert capsys.readouterr().out.startswith("\nown\n\nstatus     : up to date\n\ntargets")
+    assert run(Info, "own", tasks=tasks(file_dep=["gone.txt"])) == 1
+    assert "status     : error\n * The following file dependencies are missing:\n" in capsys.readouterr().out
+    run(Ignore, "own")
+    capsys.readouterr()
+    assert run(Info, "own") == 1
+    assert "status     : ignored\n\ntargets" in capsys.readouterr().out
+
+
 def test_clean_removes_what_a_task_made(here: Path) -> None:
     (here / "made.txt").write_text("")
     assert run(Clean, "own") == 0

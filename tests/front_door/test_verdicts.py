@@ -1,4 +1,4 @@
-"""What a build does with each stage is what `list --status`, `plan`, `why`, `graph` and the report said it would do."""
+"""What a build does with each stage is what `list --status`, `info`, `plan`, `why`, `graph` and the report said it would do."""
 
 from __future__ import annotations
 
@@ -193,6 +193,9 @@ def test_all_say_the_same_and_a_build_does_it(toy: Path, change: Change, train: 
     assert {name: state for name, state in shown.items() if ":" in name} == planned
     assert shown["train"] == train, "a group says what its stages say"
     assert shown["check"] == "up-to-date", "there is none"
+    told = re.search(r"^status +: (.*)$", build(toy, "info", TRAIN).output, re.MULTILINE)
+    assert told is not None
+    assert told[1].replace(" ", "-") == train
 
     kinds = dict.fromkeys(name.partition(":")[0] for name in planned)
     explained = json.loads(asked(toy, "why", *kinds, "--json").output)

@@ -17,8 +17,10 @@ from doit.cmd_list import List as DoitList
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile
 
-from modelyard.build.verdict import in_words
+from modelyard.build.verdict import UP_TO_DATE, in_words
 from modelyard.commands.wording import STATE, STAYS, dodo_error, hear_no_more, option_error, task_error
+
+_UP_TO_DATE, _IGNORED = in_words(UP_TO_DATE), "ignored"
 
 
 class _Told:
@@ -50,6 +52,13 @@ class _Told:
             raise self._no_task(found[1]) from None
         return code
 
+    def _state(self: Any, task: Any, tasks: Any) -> str:
+        """Return what a build would do with a task, in the words of every command; of one without a stage it is doit's word."""
+        if self.dep_manager.status_is_ignore(task):
+            return _IGNORED
+        told = (task.meta or {}).get(STATE)
+        return in_words(told() if told else self.dep_manager.get_status(task, tasks).status)
+
     def _no_task(self: Any, name: str) -> InvalidCommand:
         return task_error(name, (task.name for task in self.task_list), command=self.get_name())
 
@@ -69,25 +78,33 @@ class List(_Told, DoitList):  # type: ignore[misc]
             template = template.replace("{status}", f"{self._state(task, tasks):<10}")
         super()._print_task(template, task, False, list_deps, tasks)
 
-    def _state(self, task: Any, tasks: Any) -> str:
-        if self.dep_manager.status_is_ignore(task):
-            return "ignored"
-        told = (task.meta or {}).get(STATE)
-        return in_words(told() if told else self.dep_manager.get_status(task, tasks).status)
-
 
 class Info(_Told, DoitInfo):  # type: ignore[misc]
-    """The command `info`."""
+    """The command `info`; what it says of a task's state is what `list --status` does."""
 
     def _execute(self, pos_args: list[str], hide_status: bool = False) -> int:
         """Show the task; doit's own looks it up without a word if there is none, and shows what modelyard keeps in its `meta`."""
+        tasks, state = {task.name: task for task in self.task_list}, _UP_TO_DATE
         for name in pos_args[:1]:
-            found = [task for task in self.task_list if task.name == name]
-            if not found:
+            if name not in tasks:
                 raise self._no_task(name)
-            for task in found:
-                task.meta = {key: value for key, value in (task.meta or {}).items() if key not in (STATE, STAYS)}
-        return int(super()._execute(pos_args, hide_status) or 0)
+            task = tasks[name]
+            if not hide_status:
+                state = self._state(task, tasks)
+                said = (task.doc, f"{'status':11s}: {state}{self._reasons(task, tasks, state)}")
+                task.doc = "\n\n".join(filter(None, said))  # stands right before what doit shows next
+            task.meta = {key: value for key, value in (task.meta or {}).items() if key not in (STATE, STAYS)}
+        super()._execute(pos_args, hide_status=True)
+        return int(state != _UP_TO_DATE)
+
+    def _reasons(self, task: Any, tasks: Any, state: str) -> str:
+        """Return why a task is not up to date, each reason on a line; of a stage a command tells all of them."""
+        if state in (_UP_TO_DATE, _IGNORED):
+            return ""
+        if STATE in (task.meta or {}):
+            return f"\n * `doit why {task.name}` says why"
+        found = self.get_reasons(self.dep_manager.get_status(task, tasks, get_log=True).reasons)
+        return f"\n{found}" if found else ""
 
 
 class Clean(_Told, DoitClean):  # type: ignore[misc]
