@@ -38,5 +38,6 @@ def test_a_folder_that_cannot_be_written_is_told(toy: Path) -> None:
     done = build(toy, "export")
 
     assert done.code == 1
-    assert "export: " in done.output
+    assert f"export: {toy / 'deploy'}: a file is in the way of a folder\n  move it away, or export" in done.output
     assert "Traceback" not in done.output
+    assert (toy / "deploy").read_text() == "a file"

@@ -94,6 +94,41 @@ def test_a_list_that_is_none_is_told(places: tuple[Path, Path], text: str, said:
         export(source, ALL, target)
 
 
+@pytest.mark.parametrize("place", [".", "..", "charts"])
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_a_file_in_the_way_of_a_folder_stops_it_before_anything_is_changed(
+    places: tuple[Path, Path], place: str, kind: str
+) -> None:
+    source, target = places
+    there = (target / place).resolve()
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_text("mine") if kind == "file" else there.symlink_to(there.parent / "nowhere")
+    before = files(target.parents[1])
+    with pytest.raises(StageFailed) as told:
+        export(source, ALL, target)
+    assert str(told.value) == (
+        f"export: {there}: a file is in the way of a folder\n"
+        "  move it away, or export elsewhere: doit export export.folder=FOLDER"
+    )
+    assert files(target.parents[1]) == before
+
+
+def test_a_link_to_a_folder_is_one(places: tuple[Path, Path]) -> None:
+    source, target = places
+    (target.parents[1] / "elsewhere").mkdir()
+    target.parent.symlink_to(target.parents[1] / "elsewhere")
+    assert export(source, ALL, target).written == ALL
+    assert (target.parents[1] / "elsewhere/prod/10-a.yaml").read_text() == "a: 1\n"
+
+
+def test_a_folder_in_place_of_the_list_is_told_by_its_name(places: tuple[Path, Path]) -> None:
+    source, target = places
+    (target / LIST).mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as told:
+        export(source, ALL, target)
+    assert told.value.filename == str(target / LIST)
+
+
 @given(
     rounds=st.lists(
         st.dictionaries(st.sampled_from(["a.yaml", "b.yaml", "c/d.yaml", "c/e.yaml"]), st.text(max_size=3)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import msgspec
 from modelyard.errors import StageFailed
 from modelyard.files.atomic import replacing
 from modelyard.files.hashing import hash_file
-from modelyard.files.json import decode, read_bytes
+from modelyard.files.json import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,10 +40,12 @@ def export(source: Path, names: Iterable[str], target: Path) -> Exported:
     """Make `target` hold the files `names` of `source`, and no other file of an earlier export.
 
     Raises:
-        StageFailed: a file that is to be replaced or removed is not as an export wrote it; nothing was changed then. Or the
-            list of the earlier export cannot be read.
+        StageFailed: a file is in the way of a folder, or one that is to be replaced or removed is not as an export wrote it;
+            nothing was changed then. Or the list of the earlier export is none.
+        OSError: something cannot be read or written.
     """
     wanted = {name: (source / name).read_bytes() for name in sorted(names)}
+    _check_folders(target, wanted)
     before = _read_list(target)
     there = {name: _digest(target, name) for name in {*wanted, *before}}
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in wanted.items()}
@@ -55,6 +58,15 @@ def export(source: Path, names: Iterable[str], target: Path) -> Exported:
     for name in removed:
         _remove(target, name)
     return Exported(written, removed, tuple(name for name in wanted if name not in written))
+
+
+def _check_folders(target: Path, names: Iterable[str]) -> None:
+    """Refuse to write where something that is no folder stands in place of one."""
+    for folder in sorted({target, *((target / name).parent for name in names)}):
+        there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+        if not there.is_dir():
+            msg = f"export: {there}: a file is in the way of a folder\n  move it away, or export elsewhere: doit export export.folder=FOLDER"
+            raise StageFailed(msg)
 
 
 def _check_ours(target: Path, there: Mapping[str, str], before: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -74,10 +86,10 @@ def _check_ours(target: Path, there: Mapping[str, str], before: Mapping[str, str
 def _read_list(target: Path) -> dict[str, str]:
     file = target / LIST
     try:
-        found = decode(read_bytes(file), dict[str, str])
+        found = decode(file.read_bytes(), dict[str, str])
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
+    except ValueError as exc:
         msg = f"export: {file}: is not the list of an export: {exc}\n  restore it from git, or remove it and the files beside it"
         raise StageFailed(msg) from exc
     for name in found:
