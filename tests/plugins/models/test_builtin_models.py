@@ -35,6 +35,16 @@ def test_guide_cnn_names_the_model_for_small_images(tensorflow: None) -> None:
         guide_cnn((64,), 10)
 
 
+def test_guide_cnn_keras_is_its_twin_in_keras_3(tensorflow: None) -> None:
+    from modelyard_plugins.models.guide_cnn_keras import guide_cnn_keras
+
+    model = guide_cnn_keras((32, 32, 3), 10)
+    assert model.count_params() == 167_562
+    assert model.output_shape == (None, 10)
+    with pytest.raises(DataError, match="guide-cnn-keras"):
+        guide_cnn_keras((8, 8, 1), 10)
+
+
 def test_guide_cnn_torch_is_its_twin(torch: None) -> None:
     from torch import nn
 

@@ -14,7 +14,7 @@ from tests.plugins.calling import trainer
 from tests.plugins.conftest import Bench, Trained
 from tests.plugins.keras3 import shared_object, small_cnn
 
-from modelyard.errors import DataError, PluginError, StageFailed
+from modelyard.errors import PluginError, StageFailed
 
 pytestmark = pytest.mark.tensorflow
 
@@ -205,13 +205,3 @@ def test_a_sequential_model_is_told_the_shape_of_its_input(bench: Bench, keras3_
         return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(classes)])
 
     assert fit(bench, keras3_trained.dataset, build).metrics["parameters"] == 65 * 3
-
-
-def test_the_built_in_model_is_the_guides() -> None:
-    from modelyard_plugins.models.guide_cnn_keras import guide_cnn_keras
-
-    model = guide_cnn_keras((32, 32, 3), 10)
-    assert model.count_params() == 167_562
-    assert model.output_shape == (None, 10)
-    with pytest.raises(DataError, match="guide-cnn-keras"):
-        guide_cnn_keras((8, 8, 1), 10)
