@@ -1,19 +1,22 @@
-"""The built-in plugins, and that the core names none of them."""
+"""The built-in plugins: that each has its test and its page, and that the core names none of them."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from modelyard.component import KINDS, kind_name
 from modelyard.config.tables import USING
 from modelyard.plugins.built_ins import built_ins, defaults
 from modelyard.plugins.load import load_plugins
 
-CORE = Path(__file__).parents[2] / "src/modelyard"
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "src/modelyard"
 NAMES = sorted({one.component[1] for one in built_ins() if one.component})
 OTHERWISE = {
     "artifacts/names.py": ({"keras", "torch"}, "formats of files, called like the library that writes them"),
@@ -100,6 +103,65 @@ def test_the_core_names_no_built_in_component() -> None:
 )
 def test_what_names_a_component_is_seen(text: str, names: set[str]) -> None:
     assert named(text) == names
+
+
+def of_kinds() -> dict[str, set[str]]:
+    """Return the names of the built-in components of each kind."""
+    kinds = defaultdict(set)
+    for kind, name in filter(None, (one.component for one in built_ins())):
+        kinds[kind].add(name)
+    return kinds
+
+
+def mentioned(code: str) -> set[str]:
+    """Return what a test may know a component by: the modules that it imports, its texts, and what stands in quotes in one."""
+    found: set[str] = set()
+    for text in texts(code):
+        found |= {text, *re.findall(r'"([a-z0-9-]+)"', text)}
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{one.name}" for one in node.names)}
+    return found
+
+
+def tried(kind: str) -> set[str]:
+    """Return what the tests in the folder of a kind mention."""
+    tests = (ROOT / "tests/plugins" / f"{kind}s").glob("test_*.py")
+    return set().union(*(mentioned(test.read_text()) for test in tests))
+
+
+def test_each_built_in_component_is_named_by_a_test_in_the_folder_of_its_kind() -> None:
+    found = {kind: tried(kind) for kind in of_kinds()}
+    missing = []
+    for one in built_ins():
+        kind, name = one.component or ("", "")
+        if kind and not {one.module, one.source.file.stem, name} & found[kind]:
+            missing.append(f"tests/plugins/{kind}s: {name}")
+    assert missing == [], "write a test there of what each of these does"
+
+
+def documented() -> dict[str, tuple[set[str], str]]:
+    """Return for each kind what the settings' page lists as built in, and the text of the page that it sends one to."""
+    page = ROOT / "docs/reference/settings.md"
+    _, _, table = page.read_text(encoding="utf-8").partition("## Built-in components\n")
+    rows = re.findall(r"^\| (.*?) \| (.*?) \| \[.*?\]\(([^)#]*).*?\) \|$", table, re.MULTILINE)
+    kinds = {kind_name(kind): kind for kind in KINDS}
+    return {
+        kinds[title]: (set(re.findall(r"`([^`]+)`", names)), (page.parent / link).read_text(encoding="utf-8"))
+        for title, names, link in rows
+    }
+
+
+def test_each_built_in_component_is_listed_with_the_settings_and_named_by_the_page_of_its_kind() -> None:
+    pages = documented()
+    assert {kind: names for kind, (names, _) in pages.items()} == of_kinds()
+    missing = {
+        kind: [name for name in sorted(names) if not re.search(rf"""[`".]{re.escape(name)}[`"\]]""", page)]
+        for kind, (names, page) in pages.items()
+    }
+    assert not any(missing.values()), f"{missing}: name each of these where a reader looks for those of its kind"
 
 
 def test_what_a_project_gets_that_names_none_is_there(tmp_path: Path) -> None:
