@@ -21,8 +21,9 @@ def steady_order() -> Iterator[None]:
     needed, readers = Graph.extract_sub_graph_nodes, Graph.find_output_consumers
 
     def in_order(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
-        kept = {id(node) for node in needed(graph, *args, **kwargs)}
-        return [node for node in graph.get_nodes() if id(node) in kept]
+        kept = {id(node): node for node in needed(graph, *args, **kwargs)}
+        # each once: where it has put a recurrent layer together, it lists the parts twice
+        return [kept.pop(id(node)) for node in graph.get_nodes() if id(node) in kept]
 
     def by_name(graph: Any, tensor: str) -> list[Any]:
         return sorted(readers(graph, tensor), key=lambda node: str(node.name))

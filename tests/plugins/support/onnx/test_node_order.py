@@ -69,6 +69,24 @@ def test_whatever_the_order_of_sets_the_file_is_the_same(tmp_path: Path, monkeyp
     assert len(alike) == 1
 
 
+def test_a_node_that_a_graph_lists_twice_is_written_once(tmp_path: Path) -> None:
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+    import tf_keras
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential([tf_keras.Input((6, 3)), layers.Bidirectional(layers.LSTM(4))])  # joined from two
+    answers = tf.function(model, input_signature=[tf.TensorSpec((None, 6, 3), name="image")])
+
+    def export() -> Any:
+        return tf2onnx.convert.from_function(answers, input_signature=answers.input_signature)[0]
+
+    write_export(export, "network", tmp_path / "model.onnx")
+    nodes = onnx.load(tmp_path / "model.onnx").graph.node
+    assert [node.op_type for node in nodes].count("LSTM") == 1
+
+
 def test_it_is_as_it_was_afterwards() -> None:
     from tf2onnx.graph import Graph
 
