@@ -9,28 +9,22 @@ import gc
 import logging
 import resource
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .app import App
-from .backends import BUILT_IN, open_model
 from .connection import Connection
 from .engine import Engine, Pace
-from .errors import StartError
 from .gate import Allowance, Gate
 from .limits import UNLIMITED_BYTES, Limits, cpu_limit, memory_limit, resident_bytes, values_limit
 from .listener import Acceptor, begin
+from .loading import check_alone, load
 from .logs import log, requests
 from .metrics import Metrics
-from .model import Facts
 from .repository import Open, Repository, knowing_each_other, places
-from .sequences import Sequences, as_many_as_fit, why_none
-from .served import Served, bounded
-from .settings import NAME, Settings
+from .sequences import Sequences, as_many_as_fit
+from .served import bounded
 from .shares import HOLDING, KEEPING, LEAST_BYTES, PARSING
-from .streams import kept_of
 from .traces import Sampler, Tracer
-from .warming import batches, median_s, warm_up
 
 if TYPE_CHECKING:
     import socket
@@ -38,18 +32,17 @@ if TYPE_CHECKING:
 
     from .events.consumer import Consumer
     from .listener import Listeners
+    from .loading import Loaded
     from .metrics import Board
-    from .model import Predictor
     from .mounted import Secrets
     from .otel import Otel
-    from .repository import Place
+    from .served import Served
+    from .settings import Settings
     from .streams import Kept
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 MAPPED_BYTES = 320 * 1024
 """Above what the event loop reads from a socket at a time, which comes and goes with each request."""
-TOGETHER = 64
-"""Samples of several requests that are predicted together, at most."""
 SPANS_S = 2.0
 """How long the last spans may take to be sent once nothing is in flight."""
 SPARE_FILES = 64
@@ -85,8 +78,8 @@ def serve(
     """
     give_back_at_once()
     found = places(settings)
-    _check_alone(settings, found)
-    loaded = [_load(settings, place, len(board.rows)) for place in found]
+    check_alone(settings, found)
+    loaded = [load(settings, place, len(board.rows)) for place in found]
     models = [one.model for one in loaded]
     told = [{"name": model.name, "version": model.version, **model.identity} for model in models]
     metrics = Metrics(board, worker, *told)
@@ -98,70 +91,6 @@ def serve(
         running.open(loaded, otel, once=once)
         runner.run(running.run(listeners))
     log(logging.INFO, "stopped")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model that is in memory.
-
-    Attributes:
-        model: as the protocols show it.
-        predictor: what predicts.
-        sample_s: how long a sample takes, in seconds; None: it is not known to be always so.
-        together: how many samples of several requests are predicted at once.
-        kept: what it keeps of a sequence.
-    """
-
-    model: Served
-    predictor: Predictor
-    sample_s: float | None
-    together: int
-    kept: Sequence[Kept]
-
-
-def _load(settings: Settings, place: Place, workers: int) -> Loaded:
-    facts = Facts.read(place.folder)
-    predictor = open_model(settings.backend, place.folder, settings.threads)
-    sample = warm_up(predictor, facts)
-    # Another's predictor may take its time now and then, and nothing else would be answered meanwhile.
-    sample_s = median_s(predictor, sample) if settings.backend in BUILT_IN and sample is not None else None
-    together = TOGETHER if facts.joins and batches(settings.batching, predictor, sample, sample_s) else 1
-    if facts.varies or facts.grows:
-        sample_s = None  # nor is it known how long the longest sample takes
-    kept = kept_of(facts)
-    said = _handlers_of(settings, place)
-    if said is not None:
-        from .handling import handled
-
-        predictor, facts = handled(predictor, facts, said)
-        sample_s = None  # a picture takes its time, and nothing else would be answered meanwhile
-    name, no_sequences = place.name or _name(settings, facts), why_none(kept, workers)
-    model = Served(name, place.version, facts, settings.max_batch, no_sequences=no_sequences)
-    return Loaded(model, predictor, sample_s, together, kept)
-
-
-def _handlers_of(settings: Settings, place: Place) -> str | None:
-    """Return what the settings say of a model's handlers, as JSON; most models have none."""
-    if settings.handlers is None:
-        return None
-    from .handling import said_of
-
-    return said_of(settings.handlers, place.name, place.version)
-
-
-def _check_alone(settings: Settings, found: Sequence[Place]) -> None:
-    """Refuse settings that are about one model, where there are several."""
-    if len(found) == 1:
-        return
-    from .handling import is_by_model
-
-    of_one = {"events_url": settings.events_url is not None}
-    of_one["handlers"] = settings.handlers is not None and not is_by_model(settings.handlers)
-    for setting, is_there in of_one.items():
-        if is_there:
-            names = ", ".join(sorted({one.name or "" for one in found}))
-            msg = f"MODELYARD_{setting.upper()}: it is about one model, and {settings.model_dir} holds several: {names}"
-            raise StartError(msg)
 
 
 class Worker:
@@ -358,12 +287,3 @@ class Worker:
 def _connections(settings: Settings) -> int:
     """Return how many connections there may be: as many as set, if there are files for them."""
     return max(1, min(settings.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES))
-
-
-def _name(settings: Settings, facts: Facts) -> str:
-    """Return the model's name in the URLs: the setting, or what `model.json` says, or `model`."""
-    name = settings.model_name or facts.label("name") or "model"
-    if not NAME.fullmatch(name):
-        msg = f"model.json: name {name!r}; allowed: letters, digits, '.', '_', '-'; or set MODELYARD_MODEL_NAME"
-        raise StartError(msg)
-    return name
