@@ -125,7 +125,7 @@ def check(context: CheckContext, *, params: KubernetesParams) -> Iterator[Proble
 
 def _proxy(context: TargetContext, params: KubernetesParams) -> Proxy:
     from modelyard.kubernetes.exposure import Proxy
-    from modelyard.kubernetes.values import PATHS
+    from modelyard.kubernetes.secret_files import PATHS
 
     places = {"host": "127.0.0.1", "auth_file": f"{PATHS['auth']}/htpasswd", "tls_folder": PATHS["tls"]}
     text = proxy.configuration(context, params, **places)

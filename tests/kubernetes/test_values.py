@@ -11,9 +11,10 @@ from tests.renders import IMAGE, target_context
 from modelyard.artifacts import ServerFacts
 from modelyard.errors import ConfigError
 from modelyard.kubernetes.exposure import Proxy
+from modelyard.kubernetes.secret_files import MountedSecret
 from modelyard.kubernetes.syntax import dns_label
 from modelyard.kubernetes.target_params import KubernetesParams
-from modelyard.kubernetes.values import MountedSecret, names_of, template_values
+from modelyard.kubernetes.values import names_of, template_values
 from modelyard.testing.target import MODEL
 
 Values = Callable[..., dict[str, Any]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +14,14 @@ from modelyard.kubernetes.exposure import ports
 from modelyard.kubernetes.findings import SKIP
 from modelyard.kubernetes.parameters import INSTANCE, NAME, OWN_LABELS, SERVER_MEMORY
 from modelyard.kubernetes.routing import backends, matches
+from modelyard.kubernetes.secret_files import (
+    PATHS,
+    broker_settings,
+    events_secrets,
+    files_of,
+    mounted_secrets,
+    secret_variables,
+)
 from modelyard.launch.broker import address_of, port_of
 from modelyard.launch.footprint import Footprint, processes, usual_bytes, worker_bytes, workers_of
 from modelyard.serving.shares import MIB
@@ -35,28 +42,6 @@ _SETUP_LENGTH = 38
 ARCHITECTURE = "kubernetes.io/arch"
 _MODEL = "modelyard.dev/model"
 IMAGE_DIGEST = "modelyard.dev/image-digest"
-PATHS = {"auth": "/etc/modelyard/auth", "tls": "/etc/modelyard/tls"}
-"""Where a Secret's keys are files, in the container that reads them."""
-
-
-@dataclass(frozen=True)
-class MountedSecret:
-    """A Secret that the server reads as files: `volume` names it in the pod, `path` is its folder there.
-
-    Attributes:
-        volume: the name of its volume.
-        name: its own name.
-        keys: those of its keys that are files.
-    """
-
-    volume: str
-    name: str
-    keys: tuple[str, ...]
-
-    @property
-    def path(self) -> str:
-        """The folder in the container."""
-        return PATHS.get(self.volume, f"/etc/modelyard/{self.volume}")
 
 
 def template_values(context: TargetContext, params: KubernetesParams, proxy: Proxy | None = None) -> dict[str, Any]:
@@ -76,8 +61,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
     own = image.server.reads_settings
     model = p.model_name or context.name
     settings = _settings(model, image, p) if own else proxy.files if proxy else {}
-    secret_variables = _secret_variables(p.env_from_secrets or {})
-    env = {**(p.env or {}), **_files_of(p.env_from_secrets or {})}
+    env = {**(p.env or {}), **files_of(p.env_from_secrets or {})}
     worker, workers = (
         worker_bytes(context.server_memory_bytes, context.model),
         workers_of({**settings, **env}, _cpus(p)),
@@ -91,7 +75,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "env": env,
         **_scaling(name, image, p),
         "scaler_annotations": {**(p.annotations or {}), "scaledobject.keda.sh/transfer-hpa-ownership": "true"},
-        "secret_variables": secret_variables,
+        "secret_variables": secret_variables(p.env_from_secrets or {}),
         "node_selector": {ARCHITECTURE: image.platform.split("/")[1], **(p.node_selector or {})},
         "tolerations": [*p.tolerations, *_gpu_tolerations(p)],
         "allowed_namespaces": [*p.allow_namespaces, *p.allow_scrapers] if p.allow_namespaces else [],
@@ -114,7 +98,7 @@ def template_values(context: TargetContext, params: KubernetesParams, proxy: Pro
         "config_name": config_name(name, settings),
         "settings": settings,
         "broker_port": 0 if p.events_jobs else _broker_port(image, p),
-        "secrets": _secrets(name, p, proxy) if own or proxy else [],
+        "secrets": mounted_secrets(name, p, proxy) if own or proxy else [],
         "proxy": proxy,
         "server": image.server,
         **ports(image, p, proxy),
@@ -178,24 +162,6 @@ def _deployment_annotations(
     return found
 
 
-def _secret_variables(variables: Mapping[str, str]) -> list[MountedSecret]:
-    """Return the Secrets that hold values of variables, each once, with the keys that are asked for."""
-    keys: dict[str, dict[str, None]] = {}
-    for value in variables.values():
-        secret, _, key = value.partition("/")
-        keys.setdefault(secret, {})[key] = None
-    return [
-        MountedSecret(f"env-{number}", secret, tuple(names)) for number, (secret, names) in enumerate(keys.items(), 1)
-    ]
-
-
-def _files_of(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that name the files with the values of `variables`."""
-    paths = {one.name: one.path for one in _secret_variables(variables)}
-    found = {variable: value.partition("/") for variable, value in variables.items()}
-    return {f"{variable}_FILE": f"{paths[secret]}/{key}" for variable, (secret, _, key) in found.items()}
-
-
 def _scaling(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, Any]:
     """Return what KEDA is told: the triggers that are asked for, and the cpu, as without KEDA."""
     if not (p.scale_on or p.events_per_replica):
@@ -225,8 +191,8 @@ def _jobs(values: Mapping[str, Any], project: str, image: ImageFacts, p: Kuberne
     return {
         "job_name": f"{name}-events",
         "job_selector": {NAME: project, INSTANCE: f"{name}-events"},
-        "job_env": {**settings, **_events(p), "MODELYARD_HOST": "127.0.0.1", **env},
-        "job_secrets": [*_secret_variables(p.env_from_secrets or {}), *_events_secrets(p)],
+        "job_env": {**settings, **broker_settings(p), "MODELYARD_HOST": "127.0.0.1", **env},
+        "job_secrets": [*secret_variables(p.env_from_secrets or {}), *events_secrets(p)],
         "job_stop_s": p.grace_s + _MARGIN_S,
         "setup_name": config_name(f"{name[:_SETUP_LENGTH]}-events-setup", {}),
         "setup_annotations": {**annotations, SKIP: "; ".join(filter(None, (annotations.get(SKIP), _STAYS)))},
@@ -272,42 +238,6 @@ def _ingress_annotations(p: KubernetesParams) -> dict[str, str]:
     return {**(p.annotations or {}), **nginx, **(p.ingress_annotations or {})}
 
 
-def _secrets(name: str, p: KubernetesParams, proxy: Proxy | None) -> list[MountedSecret]:
-    keys = ("htpasswd",) if proxy else ("username", "password")
-    auth = MountedSecret("auth", p.auth_secret or f"{name}-auth", keys)
-    tls = MountedSecret("tls", p.tls_secret or f"{name}-tls", ("tls.crt", "tls.key"))
-    return [auth] * p.auth + [tls] * p.tls + ([] if proxy or p.events_jobs else _events_secrets(p))
-
-
-def _events_secrets(p: KubernetesParams) -> list[MountedSecret]:
-    found = (
-        MountedSecret("events-auth", p.events_secret, ("username", "password")),
-        MountedSecret("events-ca", p.events_ca_secret, ("ca.crt",)),
-        MountedSecret("events-tls", p.events_tls_secret, ("tls.crt", "tls.key")),
-    )
-    return [one for one in found if one.name]
-
-
-_EVENTS_FILES = {
-    "events-auth/username": "MODELYARD_EVENTS_USERNAME_FILE",
-    "events-auth/password": "MODELYARD_EVENTS_PASSWORD_FILE",
-    "events-ca/ca.crt": "MODELYARD_EVENTS_CA_FILE",
-    "events-tls/tls.crt": "MODELYARD_EVENTS_CERT_FILE",
-    "events-tls/tls.key": "MODELYARD_EVENTS_KEY_FILE",
-}
-"""The variables that name the files of Secrets for the broker, by volume and key."""
-
-
-def _events(p: KubernetesParams) -> dict[str, str]:
-    """Return what the server is told of the broker; nothing, if there is none."""
-    if not p.events_url:
-        return {}
-    files = {
-        _EVENTS_FILES[f"{one.volume}/{key}"]: f"{one.path}/{key}" for one in _events_secrets(p) for key in one.keys
-    }
-    return {"MODELYARD_EVENTS_URL": p.events_url, **files}
-
-
 def _settings(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, str]:
     """Return the server's environment: text, all of it, as a ConfigMap wants."""
     settings = {
@@ -325,7 +255,7 @@ def _settings(name: str, image: ImageFacts, p: KubernetesParams) -> dict[str, st
     if p.tls:
         settings["MODELYARD_TLS_CERT_FILE"] = f"{PATHS['tls']}/tls.crt"
         settings["MODELYARD_TLS_KEY_FILE"] = f"{PATHS['tls']}/tls.key"
-    return settings | ({} if p.events_jobs else _events(p))
+    return settings | ({} if p.events_jobs else broker_settings(p))
 
 
 def _cpus(p: KubernetesParams) -> float:
