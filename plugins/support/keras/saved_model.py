@@ -119,10 +119,11 @@ def _normalize(folder: Path) -> None:
     saved = saved_model_pb2.SavedModel.FromString(content)
     functions = [f.signature.name for meta in saved.meta_graphs for f in meta.graph_def.library.function]
     names = _Names(functions, map(bytes.decode, re.findall(_INITIALIZER.encode(), content)))
+    for meta in saved.meta_graphs:  # first: a UUID is numbered when it is met
+        meta.graph_def.library.function.sort(key=lambda function: names.new(function.signature.name))
     names.put_into(saved)
     _name_tables(saved)
     for meta in saved.meta_graphs:
-        meta.graph_def.library.function.sort(key=lambda function: function.signature.name)
         for function in meta.graph_def.library.function:
             _forget_captures(function)
     graph.write_bytes(saved.SerializeToString(deterministic=True))

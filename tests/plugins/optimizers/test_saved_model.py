@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,44 @@ def test_the_same_model_gives_the_same_bytes_however_many_functions_came_before(
     assert digests(again.out / "saved_model") == digests(exported.path)
     names = {name.partition(".")[0] for name in digests(exported.path)}
     assert names == {"saved_model", "fingerprint", "variables/variables"}
+
+
+def test_whatever_the_order_of_its_functions_a_recurrent_model_is_the_same_bytes(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+    import tf_keras
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    from modelyard_plugins.support.keras.saved_model import write_saved_model
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential(
+        [
+            tf_keras.Input((8, 8, 1)),
+            layers.Reshape((8, 8)),
+            *(layers.LSTM(3, return_sequences=True), layers.LSTM(3)),  # each with a random UUID in its functions
+        ]
+    )
+    saved = saved_model_pb2.SavedModel()
+
+    def save(module: Any, folder: str, **options: Any) -> None:
+        """Save what was saved the first time, with its functions in another order: TensorFlow's is that of a hash."""
+        if not saved.meta_graphs:
+            really_save(module, str(tmp_path / "first"), **options)
+            saved.ParseFromString((tmp_path / "first" / "saved_model.pb").read_bytes())
+        functions = saved.meta_graphs[0].graph_def.library.function
+        functions.sort(
+            key=lambda one: re.findall(rb"lstm_[\da-f-]{36}", one.SerializeToString()), reverse="b" in folder[-1]
+        )
+        shutil.copytree(tmp_path / "first", folder)
+        Path(folder, "saved_model.pb").write_bytes(saved.SerializeToString())
+
+    really_save = tf.saved_model.save
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    for name in "ab":
+        write_saved_model(tmp_path / name, trained.model.facts, model, model.variables)
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
 def test_a_model_with_another_signature_is_refused(trained: Trained, bench: Bench) -> None:
