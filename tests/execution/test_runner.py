@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from modelyard.execution.runner import StageRunner, _environment
 from modelyard.files.locks import take
 from modelyard.keys.action_key import Fingerprint
 from modelyard.keys.sightings import Sighting
+from modelyard.oci.cache import SHARED
 from modelyard.project.load import Project, load
 from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage, outline
@@ -59,7 +61,10 @@ def test_a_worker_is_asked_all_that_it_must_know(project: Project, scratch: Path
     assert (asked.stage, asked.outline, asked.project) == (TRAIN, outline(stage), str(project.folder))
     assert (asked.overrides, asked.is_whole) == ({"dataset.samples": "30"}, True)
     assert asked.inputs == {"dataset": data}
-    assert asked.files == ["/p/t.csv", data], "what the key was made of, and the artifacts that it reads"
+    shared = os.environ[SHARED]
+    assert asked.files == ["/p/t.csv", data, shared], (
+        "what the key was made of, the artifacts that it reads, image caches"
+    )
     assert asked.sources == SIGHTING.sources
     assert set(asked.ways) == set(stage.uses)
     assert asked.code

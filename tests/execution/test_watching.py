@@ -35,7 +35,7 @@ rules = dict(
 )
 answer = {{}}
 try:
-    watch.begin("train:net", Rules(**rules), Path({notes!r}))
+    watch.begin("train:net", Rules(**rules), {notes!r})
 {stage}
     seen = watch.end()
     answer = {{kind: sorted(getattr(seen, kind)) for kind in seen.__struct_fields__}}
@@ -111,6 +111,13 @@ def test_what_counts_is_made_or_is_harmless_is_no_error_and_nothing_to_record(pr
     seen = watch(project, stage, LOADED)
     assert "error" not in seen, seen
     assert seen["files"] == seen["variables"] == []
+
+
+def test_what_counts_through_a_link_counts_by_the_way_that_it_leads_to(project: Path) -> None:
+    (project / "link").symlink_to("data")
+    seen = watch(project, "model.read('data/a.txt'), model.read('link/a.txt')", LOADED, files=["link"])
+    assert "error" not in seen, seen
+    assert seen["files"] == []
 
 
 UNDECLARED = [

@@ -94,6 +94,67 @@ def test_a_process_keeps_one_folder_and_gives_each_time_another_in_it(tmp_path: 
     scratch.close()
 
 
+def test_a_folder_for_drafts_is_used_again_and_empty(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "unfinished")
+    with scratch.drafts() as first:
+        (first / "0").touch()
+    with scratch.drafts() as second:
+        assert second == first
+        assert list(second.iterdir()) == []
+        with scratch.drafts() as other:
+            assert other != first, "who needs one at the same time has another"
+    scratch.close()
+    assert list((tmp_path / "unfinished").iterdir()) == []
+
+
+def test_a_folder_for_drafts_with_more_in_it_than_files_goes(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "unfinished")
+    with scratch.drafts() as first:
+        (first / "folder" / "in").mkdir(parents=True)
+    assert not first.exists()
+    with scratch.drafts() as second:
+        assert list(second.iterdir()) == []
+
+
+def test_drafts_go_when_the_block_raises(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "unfinished")
+    folders: list[Path] = []
+
+    def write() -> None:
+        with scratch.drafts() as folder:
+            folders.append(folder)
+            (folder / "0").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write()
+    assert list(folders[0].iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["the folder", "its home"])
+def test_a_folder_for_drafts_that_a_person_removed_is_made_anew(tmp_path: Path, what: str) -> None:
+    scratch = Scratch(tmp_path / "unfinished")
+    with scratch.drafts() as first:
+        pass
+    shutil.rmtree(first if what == "the folder" else first.parent)
+    with scratch.drafts() as second:
+        (second / "0").touch()
+
+
+def test_a_forked_process_has_a_folder_for_drafts_of_its_own(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "unfinished")
+    with scratch.drafts() as first:
+        pass
+    pid = os.fork()
+    if pid == 0:
+        with scratch.drafts() as mine:
+            (mine / "0").touch()
+        os._exit(mine == first)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert list(first.iterdir()) == []
+    assert [path for path in first.parent.parent.iterdir() if path.is_dir()] == [first.parent]
+
+
 def test_a_folder_that_a_person_removed_is_made_anew(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path / "unfinished")
     with scratch.folder():

@@ -38,7 +38,8 @@ def objects(store: Store) -> list[Path]:
 
 
 def half_made(store: Store) -> list[Path]:
-    return list((store.root / ".unfinished").glob("*/*"))
+    """Return the files that are still on their way; a folder for more of them may stay as long as the store is open."""
+    return [path for path in (store.root / ".unfinished").glob("*/**/*") if path.is_file()]
 
 
 def traces(store: Store) -> list[Path]:

@@ -125,7 +125,7 @@ class Component(msgspec.Struct, frozen=True, dict=True):
         """The losses that one that trains can make small: cross-entropy alone where it says none."""
         return self.losses or ("cross-entropy",)
 
-    @property
+    @cached_property
     def file(self) -> Path:
         """The file that defines the function (which may be another than the plugin's)."""
         return Path(inspect.unwrap(self.function).__code__.co_filename)

@@ -112,7 +112,7 @@ class Config(msgspec.Struct, frozen=True):
 
     def of(self, pipeline: str) -> Config:
         """Return the pipeline, or image, called so; this one where there is none, for stages that plugins made for none."""
-        return next((one for one in self.pipelines if one.pipeline == pipeline), self)
+        return next((one for one in self.others if one.pipeline == pipeline), self)
 
     def called(self, name: str) -> str:
         """Return what a stage is called that is `name` in this pipeline: `PIPELINE.NAME` where there are several."""

@@ -25,9 +25,7 @@ from modelyard.execution.protocol import Failure, Request, Result
 from modelyard.execution.watching import Rules, Watch
 from modelyard.files.json import write_bytes
 from modelyard.keys import pinning
-from modelyard.oci.cache import folder_of_images
 from modelyard.project.load import Project
-from modelyard.stage import Stage, outline
 
 CRASHED = "the traceback is in the log"
 """The last line of an error that is none of `modelyard.errors`: whatever raised it did not mean to tell a person."""
@@ -47,10 +45,10 @@ def run_child(request: Request, loaded: Project | Exception, watch: Watch, event
 
     Args:
         request: the stage and its places.
-        loaded: the project, or why it cannot be loaded.
+        loaded: the project, or why the stage cannot run in it.
         watch: hears what the stage reads.
         events: the file descriptor that progress is written to.
-        temporary: a new folder for the stage's temporary files, which is for who forked this process to remove.
+        temporary: a folder for the stage's temporary files, new or empty, which is for who forked this process to remove.
     """
     code = 1
     try:
@@ -82,7 +80,7 @@ def _redirect(log: str) -> None:
 
 def _put_temporary_files(folder: Path) -> None:
     """Have temporary files made in `folder`: this process ends at once, without what a library does at exit about its own."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
@@ -91,14 +89,14 @@ def run_request(request: Request, loaded: Project | Exception, watch: Watch, eve
 
     Args:
         request: the stage and its places.
-        loaded: the project, or why it cannot be loaded.
+        loaded: the project, or why the stage cannot run in it.
         watch: hears what the stage reads.
         events: the file descriptor that progress is written to.
     """
     job: Job | None = None
     try:
         job = _job(request, loaded, watch, events)
-        watch.begin(request.stage, _rules(request, job), Path(request.result).with_name("seen"))
+        watch.begin(request.stage, _rules(request, job), f"{request.result}.seen")
         metrics = _run(job)
         seen = watch.end()
     except (Exception, SystemExit) as exc:  # a model that calls sys.exit() has failed as well
@@ -112,7 +110,7 @@ def run_request(request: Request, loaded: Project | Exception, watch: Watch, eve
 def _job(request: Request, loaded: Project | Exception, watch: Watch, events: int) -> Job:
     if isinstance(loaded, Exception):
         raise loaded
-    project, stage = loaded, _stage(request, loaded)
+    project, stage = loaded, loaded.plan.stages[request.stage]
 
     def progress(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
         amount = {"done": float(done), "total": None if total is None else float(total)}  # they may be numpy's
@@ -140,30 +138,14 @@ def _rules(request: Request, job: Job) -> Rules:
     components = [use.component for use in job.stage.uses.values()]
     known = {name for c in components for name in (*c.reads_environment, *c.environment)}
     known |= {*pinning.variables(job.stage.threads, job.stage.isa), *pinning.SHAPING}
-    shared = str(
-        folder_of_images(Path(request.cache)).absolute()
-    )  # may lie in the project; what is taken from it is checked
-    files = dict.fromkeys(path for file in (*request.files, shared) for path in (file, os.path.realpath(file)))
     settings = asdict(job.plan.config.settings.reads)
-    return Rules(request.sources, tuple(files), frozenset(known), **settings)
-
-
-def _stage(request: Request, project: Project) -> Stage:
-    """Return the stage, which must be what it was when the build began.
-
-    Raises:
-        StageFailed: pyproject.toml or a plugin is another since.
-    """
-    stage = project.plan.stages.get(request.stage)
-    if stage is None or outline(stage) != request.outline:
-        msg = f"{request.stage}: pyproject.toml or a plugin changed since this build began\n  run `doit` again"
-        raise StageFailed(msg)
-    return stage
+    return Rules(request.sources, tuple(request.files), frozenset(known), **settings)
 
 
 def _run(job: Job) -> dict[str, Any]:
     for use in job.stage.uses.values():
-        os.environ.update(use.component.environment)
+        for name, value in use.component.environment.items():
+            os.environ[name] = value
     runner = importlib.import_module(job.stage.row.runner)
     lifecycle.before(job)
     runner.run(job)

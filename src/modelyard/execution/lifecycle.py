@@ -52,7 +52,8 @@ def _around(job: Job, hook: str, call: StageHook) -> None:
         Exception: whatever a hook raised.
     """
     hooks, kind = job.plugins.hooks, job.stage.kind
-    call(hooks.shaping(hook, kind), job.stage.id, job.base)
+    if shaping := hooks.shaping(hook, kind):
+        call(shaping, job.stage.id, job.base)
     for plugin in hooks.observing(hook, kind):
         with job.unheard():
             _observe(job, hook, call, plugin)

@@ -20,7 +20,8 @@ class Request(msgspec.Struct, kw_only=True):
         stage: the stage's id.
         outline: what the stage is, as the `doit` process sees it (`stage.outline`); the worker must see the same.
         sources: the files of the code that the stage's key was made of, each with its signature at that time.
-        files: the other files and folders that count: those that the key was made of, and the artifacts that the stage reads.
+        files: the other files and folders that count: those that the key was made of, the artifacts that the stage reads,
+            and what image builders share, which may lie in the project and is checked when it is taken.
         inputs: the folder or file of each input, by role.
         out: the empty folder to write to.
         cache: the folder for downloads.

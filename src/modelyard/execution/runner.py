@@ -20,6 +20,7 @@ from modelyard.files.locks import take
 from modelyard.keys import pinning
 from modelyard.keys.sightings import Sighting
 from modelyard.keys.ways import code_of, ways_of
+from modelyard.oci.cache import folder_of_images
 from modelyard.project.load import Project
 from modelyard.project.workspace import Workspace
 from modelyard.stage import Stage, outline
@@ -87,6 +88,7 @@ class StageRunner:
     def _request(self, stage: Stage, sighting: Sighting, scratch: Path, log: Path) -> Request:
         folder, stages = self._workspace.folder, self._project.plan.stages
         inputs = {i.role: str(folder(stages[i.stage]) / i.part) for i in stage.inputs}
+        cache = self._workspace.cache()
         return Request(
             id=self._pool.number(),
             project=str(self._project.folder),
@@ -95,10 +97,10 @@ class StageRunner:
             stage=stage.id,
             outline=outline(stage),
             sources=sighting.sources,
-            files=[*sighting.roots, *inputs.values()],
+            files=[*sighting.roots, *inputs.values(), str(folder_of_images(cache).absolute())],
             inputs=inputs,
             out=str(scratch / "out"),
-            cache=str(self._workspace.cache()),
+            cache=str(cache),
             code=code_of(stage, sighting.fingerprint.parts),
             ways=ways_of(stage, sighting.fingerprint.parts),
             result=str(scratch / "result.json"),

@@ -16,7 +16,7 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib.util import source_from_cache
 from pathlib import Path
@@ -63,8 +63,8 @@ class Rules(msgspec.Struct, frozen=True):
     harmless_variables: Collection[str]
 
     def has_file(self, path: str) -> bool:
-        """Tell whether the file at `path` counts."""
-        return any(path == one or path.startswith(f"{one}/") for one in self.files)
+        """Tell whether the file at `path` counts; it may be the way that leads to it without a link."""
+        return _is_in(path, self.files) or _is_in(path, map(os.path.realpath, self.files))
 
 
 class _Note(msgspec.Struct, array_like=True):
@@ -90,7 +90,7 @@ class Watch:
         self._known: set[str] = set()
         self._noted: set[tuple[str, str]] = set()
         self._found: set[str] = set()
-        self._notes, self._path = -1, Path()
+        self._notes, self._path = -1, ""
         self._heard_early: list[tuple[str, str, Place]] = []
         self._before: set[str] = set()  # the files of modules, modelyard's own, that were loaded before any was heard
         source_imports.on_load[:] = [self._loaded]
@@ -105,13 +105,13 @@ class Watch:
         files = {str(getattr(module, "__file__", "")) for module in list(sys.modules.values())}
         self._before = files - source_imports.loaded.keys()
 
-    def begin(self, stage: str, rules: Rules, notes: Path) -> None:
+    def begin(self, stage: str, rules: Rules, notes: str) -> None:
         """Compare what is read from now on with what counts for the stage.
 
         Args:
             stage: its id.
             rules: what counts for it.
-            notes: a new file, for what is seen.
+            notes: the path of a new file, for what is seen.
 
         Raises:
             StageFailed: its code is not what it was when its key was made, or read something that does not count.
@@ -267,6 +267,10 @@ class Watch:
         if (kind, name) not in self._noted:
             self._noted.add((kind, name))
             os.write(self._notes, msgspec.json.encode(_Note(kind, name, mark, error)) + b"\n")
+
+
+def _is_in(path: str, places: Iterable[str]) -> bool:
+    return any(path == one or path.startswith(f"{one}/") for one in places)
 
 
 def _regular(path: str) -> os.stat_result | None:

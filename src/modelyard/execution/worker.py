@@ -29,17 +29,16 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import BinaryIO
 
-from modelyard.artifacts import FACTS
 from modelyard.code.imports import counts_by_version
 from modelyard.code.lookups import Mark, mark_of
 from modelyard.execution import orphans
 from modelyard.execution.child import emit, run_child
+from modelyard.execution.loaded import Loaded
 from modelyard.execution.memory import MemoryWatch
 from modelyard.execution.protocol import Request
 from modelyard.execution.watching import Watch
 from modelyard.files.digests import RACY_NS
-from modelyard.files.json import decode, prepare, read_bytes
-from modelyard.project.load import Project, load
+from modelyard.files.json import decode, read_bytes
 from modelyard.system import die_with_parent, max_rss_bytes
 
 _READ_BYTES = 2**16
@@ -191,15 +190,16 @@ class ProjectProcess:
     def __init__(self, request: Request, paths: BinaryIO, events: int, temporary: Path) -> None:
         self._paths, self._events, self._temporary = paths, events, temporary
         self._children: dict[int, Child] = {}
+        self._emptied: list[Path] = []  # folders for temporary files that are used again: making one takes a while
         os.chdir(request.project)
         sys.path.insert(0, request.project)
         began = _settled(Path(request.project))
         self._watch = Watch(request.project)
-        self._loaded = _load(request)
+        self._loaded = Loaded(request)
         self._watch.rest()
         self._sources = _stamps(Path(request.project))
         self._own_sources = {f: m for f, m in self._sources.items() if not self._watch.territory.is_modelyard(f)}
-        self._is_sound = not isinstance(self._loaded, Exception) and _all_before(self._sources, began)
+        self._is_sound = not self._loaded.failed and _all_before(self._sources, began)
         self._is_first = True
         self._own = orphans.children()  # what a plugin started when it was loaded
 
@@ -209,19 +209,20 @@ class ProjectProcess:
 
     def _on_line(self, path: str) -> None:
         request = decode(read_bytes(path), Request)
-        failed = self._is_first and isinstance(self._loaded, Exception)
+        failed = self._is_first and self._loaded.failed
         self._is_first = False
         if not failed and not self._is_current(request):
             emit(self._events, {"id": request.id, "stale": True})
             return
 
-        temporary = self._temporary / str(request.id)
+        loaded = self._loaded.asked_for(request)
+        temporary = self._emptied.pop() if self._emptied else self._temporary / str(request.id)
 
         def child() -> None:
             os.setsid()
             self._paths.close()
             gc.enable()
-            run_child(request, self._loaded, self._watch, self._events, temporary)
+            run_child(request, loaded, self._watch, self._events, temporary)
 
         pid = fork(child)
         self._children[pid] = Child(request.id, temporary, MemoryWatch(pid))
@@ -244,22 +245,20 @@ class ProjectProcess:
         left = orphans.end(self._own | self._children.keys())
         if left:
             emit(self._events, {"id": child.number, "left": len(left), "note": ", ".join(left)})
-        shutil.rmtree(child.temporary, ignore_errors=True)
+        if _is_empty(child.temporary):
+            self._emptied.append(child.temporary)
+        else:
+            shutil.rmtree(child.temporary, ignore_errors=True)
         peak = child.memory.peak_bytes(largest_bytes)
         emit(self._events, {"id": child.number, "exit": code, "peak_memory_bytes": peak})
 
 
-def _load(request: Request) -> Project | Exception:
-    """Load the project and what its stages share; an error is for the stage to report."""
+def _is_empty(folder: Path) -> bool:
     try:
-        project = load(Path(request.project), request.overrides, is_whole=request.is_whole)
-        for runner in {stage.row.runner for stage in project.plan.stages.values()}:
-            importlib.import_module(runner)
-        importlib.import_module("numpy")  # nearly every stage needs it, and importing it takes longer than most
-        prepare(FACTS)
-    except Exception as exc:
-        return exc
-    return project
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
 
 
 def _stamps(project: Path) -> dict[str, Mark]:

@@ -32,6 +32,7 @@ class Scratch:
         self._process = os.getpid()
         self._numbers, self._lock = itertools.count(), threading.Lock()
         self._kept: Path | None = None
+        self._emptied: list[Path] = []
         self._stack = ExitStack()
         weakref.finalize(self, _close, self._stack, self._process)
 
@@ -43,13 +44,39 @@ class Scratch:
             StoreError: it cannot be made: no room, no permission.
         """
         with self._home() as home:
-            folder = Path(f"{home}/{next(self._numbers)}")
-            with _saying_why(self.unfinished):
-                folder.mkdir()
+            folder = self._new(home)
             try:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def drafts(self) -> Iterator[Path]:
+        """Give an empty folder for files that this process moves away; it is used again, since making one takes a while.
+
+        Raises:
+            StoreError: it cannot be made: no room, no permission.
+        """
+        with self._home() as home:
+            folder = self._emptied_in(home) or self._new(home)
+            try:
+                yield folder
+            finally:
+                if _empty(folder):
+                    self._emptied.append(folder)
+
+    def _emptied_in(self, home: Path) -> Path | None:
+        """Take a folder in `home` that is empty again; None: there is none, or a person removed it."""
+        with contextlib.suppress(IndexError):
+            folder = self._emptied.pop()
+            return folder if folder.parent == home and folder.is_dir() else None
+        return None
+
+    def _new(self, home: Path) -> Path:
+        folder = Path(f"{home}/{next(self._numbers)}")
+        with _saying_why(self.unfinished):
+            folder.mkdir()
+        return folder
 
     def _home(self) -> AbstractContextManager[Path]:
         """Return this process's own folder; in one that was forked, and whose end nobody tells, one for this time alone."""
@@ -72,6 +99,18 @@ class Scratch:
         """Remove this process's folder; a later use makes another."""
         self._kept = None
         _close(self._stack, self._process)
+
+
+def _empty(folder: Path) -> bool:
+    """Remove the files in `folder`; False if it cannot be used again: then it is gone, as far as it can be removed."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                os.unlink(entry.path)  # noqa: PTH108 - each stage pays for it
+    except OSError:  # a folder is in it, say
+        shutil.rmtree(folder, ignore_errors=True)
+        return False
+    return True
 
 
 def _close(stack: ExitStack, process: int) -> None:

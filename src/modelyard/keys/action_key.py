@@ -62,11 +62,12 @@ class Fingerprinter:
         plugins: Plugins,
         platform_of: Callable[[Stage], Platform] = lambda _stage: HERE,
     ) -> None:
-        self._project, self._table, self._plugins, self._platform_of = project, table, plugins, platform_of
+        self._project, self._table, self._platform_of = project, table, platform_of
         self._code = CodeIndex(project, table)
         self._component_parts: dict[tuple[str, int, int], dict[str, Any]] = {}
         self._kind_parts: dict[str, dict[str, Any]] = {}
         self._packages: dict[Path, str] = {}
+        self._hook_files = functools.cache(plugins.hook_files)
         self._lock = threading.RLock()
 
     def forget(self) -> None:
@@ -124,9 +125,9 @@ class Fingerprinter:
             return {path: self._code.mark(path) for c in self._closures(stage) for path in c.paths}
 
     def _closures(self, stage: Stage) -> list[Closure]:
-        hooks = (self._plugins.hook_files(hook.name, stage.kind) for hook in _shaping_hooks(stage))
+        hooks = (self._hook_files(hook.name, stage.kind) for hook in _shaping_hooks(stage))
         return [
-            self.closure(_runner_file(stage)),
+            self.closure(_module_file(stage.row.runner)),
             *(self.closure(*_code_files(use.component)) for use in stage.uses.values()),
             *(self.closure(*files) for use in stage.uses.values() if (files := self._scripts(use))),
             *(self.closure(*files) for files in hooks if files),
@@ -154,7 +155,7 @@ class Fingerprinter:
 
     def _of_kind(self, stage: Stage, platform: Platform) -> dict[str, Any]:
         """Return what all stages of the kind of `stage` depend on: what runs them, and the hooks that it calls."""
-        runner = self.meaning(_runner_file(stage))
+        runner = self.meaning(_module_file(stage.row.runner))
         parts: dict[str, Any] = {"code stage": runner.digest}
         parts |= _versions(runner.distributions, platform)
         for hook in _shaping_hooks(stage):
@@ -162,7 +163,7 @@ class Fingerprinter:
         return parts
 
     def _of_hook(self, hook: ShapingHook, kind: str, platform: Platform) -> dict[str, Any]:
-        files = self._plugins.hook_files(hook.name, kind)
+        files = self._hook_files(hook.name, kind)
         if not files:
             return {}
         code = self.meaning(*files)
@@ -274,9 +275,10 @@ def _host(stage: Stage, platform: Platform) -> dict[str, Any]:
     return parts | {"isa": stage.isa} if stage.isa else parts
 
 
-def _runner_file(stage: Stage) -> Path:
-    """Return the file of the module whose `run` runs the stage; modelyard's own, found without importing it."""
-    return _SOURCES.joinpath(*stage.row.runner.split(".")).with_suffix(".py")
+@functools.cache
+def _module_file(name: str) -> Path:
+    """Return the file of a module of modelyard's own, found without importing it."""
+    return _SOURCES.joinpath(*name.split(".")).with_suffix(".py")
 
 
 def _shaping_hooks(stage: Stage) -> tuple[ShapingHook, ...]:

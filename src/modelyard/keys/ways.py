@@ -38,7 +38,7 @@ def code_of(stage: Stage, parts: Mapping[str, Any]) -> str:
 
 def _common(stage: Stage, parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what all components have in common: modelyard's own code, the tools, the machine."""
-    left_out = (*_OF_THE_STAGE, *(name for role in stage.uses for name in parts if _is_of(name, role)))
+    left_out = {*_OF_THE_STAGE, *(name for role in stage.uses for name in _names(role, parts))}
     return {
         name: value
         for name, value in parts.items()
@@ -48,11 +48,12 @@ def _common(stage: Stage, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of(role: str, parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts that are of one component, whatever its role is called: each parameter's begins with a space."""
-    return {name.replace(role, "", 1): value for name, value in parts.items() if _is_of(name, role)}
+    return {name.replace(role, "", 1): parts[name] for name in _names(role, parts)}
 
 
-def _is_of(name: str, role: str) -> bool:
-    return name in (role, f"code {role}", f"code {role} scripts") or name.startswith(f"{role} ")
+def _names(role: str, parts: Mapping[str, Any]) -> list[str]:
+    whole, begin = (role, f"code {role}", f"code {role} scripts"), f"{role} "
+    return [name for name in parts if name in whole or name.startswith(begin)]
 
 
 def _digest(*parts: Mapping[str, Any]) -> str:

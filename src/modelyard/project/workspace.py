@@ -34,10 +34,14 @@ class Workspace:
         self.project, self.state = project, state
         self.artifacts = project / "artifacts"
         self._scratch = Scratch(self.artifacts / ".unfinished")
+        self._folders: dict[tuple[str, str], Path] = {}
 
     def folder(self, stage: Stage) -> Path:
         """Return the folder of a stage's artifact."""
-        return Path(f"{self.artifacts}/{stage.kind}/{stage.name}")
+        name = stage.kind, stage.name
+        if name not in self._folders:  # asked for some ten times a stage
+            self._folders[name] = Path(f"{self.artifacts}/{stage.kind}/{stage.name}")
+        return self._folders[name]
 
     def log(self, stage: Stage) -> Path:
         """Return the file of a stage's log."""

@@ -68,7 +68,7 @@ class StoreFolder:
 
     @contextlib.contextmanager
     def _batch(self) -> Iterator[Batch]:
-        with self._scratch.folder() as folder:
+        with self._scratch.drafts() as folder:
             yield Batch(folder)
 
     def sweep(self) -> None:

@@ -7,6 +7,7 @@ a build that is under way, or was killed, loses nothing.
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -65,11 +66,17 @@ class _Keyed(msgspec.Struct, frozen=True):
 
 def artifact_keys(artifacts: Path) -> dict[str, str]:
     """Return the action key of every artifact in the folder `artifacts`, by stage."""
-    found = {}
-    for path in sorted(artifacts.glob("[!.]*/[!.]*/stage.json")):
-        if (record := find_json(path, _Keyed)) is not None:
-            found[f"{path.parent.parent.name}:{path.parent.name}"] = record.key
-    return found
+    places = [f"{kind}/{name}" for kind in _shown(artifacts) for name in _shown(artifacts / kind)]
+    found = ((place.replace("/", ":"), find_json(f"{artifacts}/{place}/stage.json", _Keyed)) for place in places)
+    return {stage: record.key for stage, record in found if record is not None}
+
+
+def _shown(folder: Path) -> list[str]:
+    """Return the names in `folder` that do not begin with a dot, sorted; none if there is no such folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - each build asks
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def roots_file(store: Path, project: Path) -> Path:
