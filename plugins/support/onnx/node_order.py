@@ -13,11 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class _Names(set[str]):
+    """A set of names that is gone through in their order.
+
+    What a loop or a condition calls is converted in the order of such a set, and the number of each is in the file.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(super().__iter__()))
+
+
 @contextlib.contextmanager
 def steady_order() -> Iterator[None]:
-    """Within it, tf2onnx keeps the nodes of a graph in their order, and finds what reads a tensor in the order of the names."""
+    """Within it, tf2onnx keeps the nodes of a graph in their order, and goes through functions, and readers of a tensor, by name."""
+    from tf2onnx import tf_loader
     from tf2onnx.graph import Graph
 
+    sets = getattr(tf_loader, "set", set)
     needed, readers = Graph.extract_sub_graph_nodes, Graph.find_output_consumers
 
     def in_order(graph: Any, *args: Any, **kwargs: Any) -> list[Any]:
@@ -28,8 +40,8 @@ def steady_order() -> Iterator[None]:
     def by_name(graph: Any, tensor: str) -> list[Any]:
         return sorted(readers(graph, tensor), key=lambda node: str(node.name))
 
-    Graph.extract_sub_graph_nodes, Graph.find_output_consumers = in_order, by_name
+    Graph.extract_sub_graph_nodes, Graph.find_output_consumers, tf_loader.set = in_order, by_name, _Names
     try:
         yield
     finally:
-        Graph.extract_sub_graph_nodes, Graph.find_output_consumers = needed, readers
+        Graph.extract_sub_graph_nodes, Graph.find_output_consumers, tf_loader.set = needed, readers, sets

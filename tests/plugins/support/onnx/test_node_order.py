@@ -69,6 +69,37 @@ def test_whatever_the_order_of_sets_the_file_is_the_same(tmp_path: Path, monkeyp
     assert len(alike) == 1
 
 
+@pytest.mark.parametrize("is_steady", [True, False])
+def test_what_a_loop_and_a_condition_call_is_converted_by_name(
+    is_steady: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="image")])
+    def answers(image: Any) -> Any:
+        def step(one: Any) -> Any:
+            return tf.cond(tf.reduce_sum(one) > 0, lambda: tf.tanh(one), lambda: tf.nn.relu(one - 1))
+
+        return tf.while_loop(lambda one: tf.reduce_sum(one) < 9, lambda one: (step(one),), (image,))[0]
+
+    class Backwards(set[str]):
+        def __iter__(self) -> Any:
+            return iter(sorted(super().__iter__(), reverse=True))
+
+    class Forwards(set[str]):
+        def __iter__(self) -> Any:
+            return iter(sorted(super().__iter__()))
+
+    if not is_steady:  # what the other case would find
+        monkeypatch.setattr("modelyard_plugins.support.onnx.export.steady_order", contextlib.nullcontext)
+    found = set()
+    for order in (Forwards, Backwards):
+        monkeypatch.setattr("tf2onnx.tf_loader.set", order, raising=False)
+        write_export(partial(convert, answers, monkeypatch), "network", tmp_path / "model.onnx")
+        found.add((tmp_path / "model.onnx").read_bytes())
+    assert len(found) == (1 if is_steady else 2)
+
+
 def test_a_node_that_a_graph_lists_twice_is_written_once(tmp_path: Path) -> None:
     import onnx
     import tensorflow as tf
@@ -88,6 +119,7 @@ def test_a_node_that_a_graph_lists_twice_is_written_once(tmp_path: Path) -> None
 
 
 def test_it_is_as_it_was_afterwards() -> None:
+    from tf2onnx import tf_loader
     from tf2onnx.graph import Graph
 
     before = Graph.extract_sub_graph_nodes, Graph.find_output_consumers
@@ -96,3 +128,4 @@ def test_it_is_as_it_was_afterwards() -> None:
         raise KeyError
 
     assert (Graph.extract_sub_graph_nodes, Graph.find_output_consumers) == before
+    assert tf_loader.set is set
