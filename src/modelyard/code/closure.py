@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
@@ -272,7 +271,7 @@ class CodeIndex:
     def _versions(self, top: str) -> dict[str, str]:
         try:
             return {top: installed_version(top)}
-        except importlib.metadata.PackageNotFoundError:
+        except ModuleNotFoundError:
             return {name: installed_version(name) for name in self._owners_of(top)}
 
     def _owners_of(self, top: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def missing(distributions: Iterable[str]) -> list[str]:
 def _is_installed(name: str) -> bool:
     try:
         installed_version(name)
-    except importlib.metadata.PackageNotFoundError:
+    except ModuleNotFoundError:
         return False
     return True
 
@@ -70,9 +69,11 @@ def _chosen(extras: Extras, wanted: Collection[str]) -> Extras:
 
 def extras_of(distribution: str) -> Extras:
     """Return the extras of an installed distribution; none if it is not installed."""
+    from importlib.metadata import requires
+
     try:
-        lines = importlib.metadata.requires(distribution) or []
-    except importlib.metadata.PackageNotFoundError:
+        lines = requires(distribution) or []
+    except ModuleNotFoundError:
         return {}
     direct: Extras = {}
     inner: Extras = {}

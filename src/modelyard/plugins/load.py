@@ -14,7 +14,6 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
-from importlib.metadata import EntryPoint
 from pathlib import Path, PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,8 @@ from modelyard.plugins.register import registered
 from modelyard.toml.places import Place
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from modelyard.stage import Stage
 
 _RANK = {"project": 0, "installed": 1, "built-in": 2}
