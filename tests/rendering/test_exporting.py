@@ -86,6 +86,13 @@ def test_a_file_that_was_there_before_is_somebodys_unless_it_is_the_same(places:
         export(source, ALL, target)
 
 
+def test_a_folder_in_place_of_the_list_is_told(places: tuple[Path, Path]) -> None:
+    source, target = places
+    (target / LIST).mkdir(parents=True)
+    with pytest.raises(StageFailed, match=r"is not the list of an export: it is a folder\n  restore it from git"):
+        export(source, ALL, target)
+
+
 @pytest.mark.parametrize(("text", "said"), [("{", "is not the list"), ('{"../x": "1"}', "is outside of its folder")])
 def test_a_list_that_is_none_is_told(places: tuple[Path, Path], text: str, said: str) -> None:
     source, target = places
@@ -119,14 +126,6 @@ def test_a_link_to_a_folder_is_one(places: tuple[Path, Path]) -> None:
     target.parent.symlink_to(target.parents[1] / "elsewhere")
     assert export(source, ALL, target).written == ALL
     assert (target.parents[1] / "elsewhere/prod/10-a.yaml").read_text() == "a: 1\n"
-
-
-def test_a_folder_in_place_of_the_list_is_told_by_its_name(places: tuple[Path, Path]) -> None:
-    source, target = places
-    (target / LIST).mkdir(parents=True)
-    with pytest.raises(IsADirectoryError) as told:
-        export(source, ALL, target)
-    assert told.value.filename == str(target / LIST)
 
 
 @given(

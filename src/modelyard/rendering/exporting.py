@@ -89,8 +89,9 @@ def _read_list(target: Path) -> dict[str, str]:
         found = decode(file.read_bytes(), dict[str, str])
     except FileNotFoundError:
         return {}
-    except ValueError as exc:
-        msg = f"export: {file}: is not the list of an export: {exc}\n  restore it from git, or remove it and the files beside it"
+    except (IsADirectoryError, ValueError) as exc:
+        why = "it is a folder" if isinstance(exc, OSError) else str(exc)
+        msg = f"export: {file}: is not the list of an export: {why}\n  restore it from git, or remove it and the files beside it"
         raise StageFailed(msg) from exc
     for name in found:
         if name.startswith("/") or ".." in name.split("/"):
