@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
+from modelyard_plugins.support.keras.flex import with_attributes_in_order
 from modelyard_plugins.support.keras.inputs import named_inputs, output_names
 from modelyard_plugins.support.onnx.export import write_export
 
@@ -69,3 +70,4 @@ def write_litert(model: Any, path: Path) -> None:
             "  replace the layer that the log names, or leave this model optimizer out"
         )
         raise StageFailed(msg) from exc
+    path.write_bytes(with_attributes_in_order(path.read_bytes()))
