@@ -68,7 +68,16 @@ def test_what_only_says_what_to_build_counts_for_no_stage_and_no_component(tmp_p
     tops = {name.partition("/")[0].removesuffix(".py") for name in counted if not name.startswith("..")}
     assert {"stages", "artifacts", "files"} <= tops
     assert tops.isdisjoint(closure._NEVER_SHAPE_BYTES)
-    assert all((core / name).is_dir() or (core / f"{name}.py").is_file() for name in closure._NEVER_SHAPE_BYTES)
+    places = [core / name.replace(".", "/") for name in closure._NEVER_SHAPE_BYTES]
+    assert all(place.is_dir() or place.with_suffix(".py").is_file() for place in places)
+
+
+def test_what_handlers_are_checked_with_ahead_is_not_what_a_model_is_trained_with(tmp_path: Path) -> None:
+    table = DigestTable(tmp_path / "state.sqlite")
+    paths = CodeIndex(tmp_path, table).closure(Path(modelyard.__file__).parent / "stages" / "train.py").paths
+    table.close()
+    assert any(path.endswith("stages/model_facts.py") for path in paths)
+    assert not any("/handlers" in path or "/serving/" in path for path in paths)
 
 
 def test_the_order_of_functions_means_nothing(project: Path, find: Find) -> None:

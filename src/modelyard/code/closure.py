@@ -40,9 +40,13 @@ _NEVER_SHAPE_BYTES = frozenset(
         "plugins",
         "stage",
         "stage_settings",
+        "stages.handlers_ahead",
     }
 )
-"""Modules and packages of modelyard that say what to build; their changes show in parameters and inputs, not in bytes."""
+"""Modules and packages of modelyard that say what to build, and one that refuses what a later stage would refuse.
+
+Their changes show in parameters and inputs, not in bytes.
+"""
 
 _OWN = frozenset({"modelyard_plugins", "modelyard_templates"})
 """Packages that the distribution `modelyard` holds beside the one of its own name."""
@@ -287,6 +291,6 @@ class CodeIndex:
 
 
 def _never_shapes_bytes(name: str) -> bool:
-    """Whether the module `name` is one of modelyard's that say what to build: the whole package, not a file of it."""
+    """Whether the module `name` is one of modelyard's that shape no bytes, or the package modelyard itself."""
     top, _, rest = name.partition(".")
-    return top == "modelyard" and (not rest or rest.partition(".")[0] in _NEVER_SHAPE_BYTES)
+    return top == "modelyard" and (not rest or not _NEVER_SHAPE_BYTES.isdisjoint((rest, rest.partition(".")[0])))
