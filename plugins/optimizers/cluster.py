@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
@@ -146,21 +147,38 @@ def _options(clusters: int, initialization: Initialization, per_channel: bool, p
 def _wrap(parent: Any, places: Mapping[str, list[int]], options: Mapping[str, Any]) -> Any:
     """Return `parent` with the layers of `places` wrapped for clustering; they share their weights with it."""
     import tf_keras
-    from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
     def wrap(layer: Any) -> Any:
-        if layer.name not in places:
-            return layer
-        wrapped = cluster_weights(layer, **options)
-        if wrapped is None:  # what it gives for anything that is no layer of the Keras 2 API
-            msg = (
-                f"cluster: tensorflow-model-optimization does not take the layer {layer.name!r} ({type(layer)})\n"
-                f'  leave it as it is with skip = ["{layer.name}"]'
-            )
-            raise StageFailed(msg)
-        return wrapped
+        return _wrapped(layer, options) if layer.name in places else layer
 
     return tf_keras.models.clone_model(parent, clone_function=wrap)
+
+
+def _wrapped(layer: Any, options: Mapping[str, Any]) -> Any:
+    """Return `layer` wrapped, or as it is if it is a convolution that holds no more weights than there are clusters.
+
+    Raises:
+        StageFailed: the tool drops the layer.
+
+    Source: tensorflow-model-optimization 0.8.1, `layer_has_enough_weights_to_cluster`, which takes a convolution's last
+        weight for its bias, so that it leaves one without a bias as it is where each channel has clusters of its own.
+    """
+    import tf_keras
+    from tensorflow_model_optimization.python.core.clustering.keras.cluster_wrapper import ClusterWeights
+    from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
+
+    if isinstance(layer, tf_keras.layers.Conv2D):
+        *rest, channels = layer.kernel.shape
+        shared = math.prod(rest) * (1 if options["cluster_per_channel"] else channels)
+        return ClusterWeights(layer, **options) if shared > options["number_of_clusters"] else layer
+    wrapped = cluster_weights(layer, **options)
+    if wrapped is None:  # what it gives for anything that is no layer of the Keras 2 API
+        msg = (
+            f"cluster: tensorflow-model-optimization does not take the layer {layer.name!r} ({type(layer)})\n"
+            f'  leave it as it is with skip = ["{layer.name}"]'
+        )
+        raise StageFailed(msg)
+    return wrapped
 
 
 def _convolutions(model: Any) -> set[str]:

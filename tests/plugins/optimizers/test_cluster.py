@@ -63,6 +63,36 @@ def test_each_channel_of_a_convolution_has_values_of_its_own_if_asked(trained: T
     assert len(np.unique(found["dense"])) <= 4
 
 
+def test_a_convolution_without_a_bias_is_clustered_by_channel(
+    tensorflow: None, stripes_dataset: Dataset, bench: Bench, tmp_path: Path
+) -> None:
+    import tf_keras
+
+    from modelyard_plugins.optimizers.cluster import cluster
+    from modelyard_plugins.support.keras_files import load_keras, save_keras
+
+    layers = tf_keras.layers
+    model = tf_keras.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, use_bias=False, name="conv1"),
+            layers.BatchNormalization(name="norm"),
+            layers.Conv2D(4, 3, use_bias=False, name="conv2"),
+            layers.Conv2D(4, (1, 2), use_bias=False, name="few"),
+            layers.Flatten(),
+            layers.Dense(3, name="logits"),
+        ]
+    )
+    save_keras(model, tmp_path / "model.keras")
+    context = bench.optimize(stripes_dataset, bench.open_model(tmp_path, stripes_dataset, "tf_keras"))
+    cluster(context, clusters=8, initialization="kmeans++", per_channel=True, epochs=1, batch_size=64)
+    clustered = load_keras(context.out / "model.keras")
+    for name, weights in (("conv1", 9), ("conv2", 36), ("few", 8)):
+        channels = clustered.get_layer(name).kernel.numpy().reshape(-1, 4).T
+        assert channels.shape[1] == weights
+        assert all(1 < len(np.unique(channel)) <= 8 for channel in channels)
+
+
 @pytest.mark.thorough
 def test_zeros_stay_zero_if_asked(pruned: Model, trained: Trained, bench: Bench) -> None:
     from modelyard_plugins.optimizers.cluster import cluster
@@ -166,5 +196,5 @@ def test_a_layer_that_the_tool_silently_drops_is_caught(
     from modelyard_plugins.optimizers.cluster import cluster
 
     monkeypatch.setattr(experimental, "cluster_weights", lambda *_, **__: None)
-    with pytest.raises(StageFailed, match=r"does not take the layer 'conv1' \(.*\n  .*skip = \[\"conv1\"\]"):
+    with pytest.raises(StageFailed, match=r"does not take the layer 'dense' \(.*\n  .*skip = \[\"dense\"\]"):
         cluster(bench.optimize(trained.dataset, trained.model))
