@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import StageFailed
 from modelyard_plugins.support.keras.flex import with_attributes_in_order
-from modelyard_plugins.support.keras.inputs import named_inputs, output_names
+from modelyard_plugins.support.keras.inputs import named_inputs, output_names, type_of
 from modelyard_plugins.support.onnx.export import write_export
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def write_onnx(model: Any, path: Path) -> None:
     import tf2onnx  # noqa: F401 - Keras needs it for this format; missing, it is named
 
     taken = named_inputs(model)
-    if not any(None in one.shape[1:] for one in taken.values()):  # else the symbolic tensors do
+    if not any(
+        None in one.shape[1:] or type_of(one) == "string" for one in taken.values()
+    ):  # else the symbolic tensors do
         taken = {name: np.zeros((1, *one.shape[1:]), one.dtype) for name, one in taken.items()}
     model(taken if len(taken) > 1 else next(iter(taken.values())))  # Keras exports only what was called
 
