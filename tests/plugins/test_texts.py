@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,22 @@ def test_a_model_of_texts_is_trained_and_asked(
         match=r"to ONNX, which has no operator for .*StringSplitV2 \('.*text_vectorization.*\n  for a model of texts name a handler",
     ):
         converter(bench.optimize(subjects, model))
+
+
+@pytest.mark.tensorflow
+def test_keras_quantizes_a_model_of_texts_behind_their_vectorization(
+    subjects: Dataset, bench: Bench, tmp_path: Path, tensorflow: None
+) -> None:
+    from modelyard_plugins.support.keras.keras3_files import save_keras3
+
+    model = network(keras_of("keras"))({"subject": (), "size": (2,)}, 2)
+    save_keras3(model, tmp_path / "model.keras")
+    context = bench.optimize(subjects, open_model(tmp_path, subjects, "keras"))
+    component("optimizers.keras_quantize").keras_quantize(context)
+    assert (context.metrics["layers_quantized"], context.metrics["layers_float32"]) == (1, 0)
+    quantized = open_model(context.out, subjects, "keras_quantized")
+    with pytest.raises(StageFailed, match=r"StringSplitV2.*\n  for a model of texts name a handler"):
+        component("optimizers.keras_onnx").keras_onnx(bench.optimize(subjects, quantized))
 
 
 @pytest.mark.torch
