@@ -7,7 +7,7 @@
 Started by `modelyard.execution.pool` as `python -m modelyard.execution.worker MODULE...`. A request is a line on stdin:
 the path of a JSON file (`protocol.Request`), and `new` behind a tab to have the project loaded anew. Events are lines of
 JSON on stdout; a project process that notices that its sources changed answers `stale` and is asked again with `new`.
-Each stage has a folder of its own for temporary files, which goes with it.
+Each stage has a folder of its own for temporary files, of which nothing stays when it has ended.
 """
 
 from __future__ import annotations

@@ -72,10 +72,10 @@ def artifact_keys(artifacts: Path) -> dict[str, str]:
 
 
 def _shown(folder: Path) -> list[str]:
-    """Return the names in `folder` that do not begin with a dot, sorted; none if there is no such folder."""
+    """Return the names in `folder` that do not begin with a dot, sorted; none if it is no folder, or cannot be read."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - each build asks
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
 
 
